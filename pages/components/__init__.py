@@ -1,0 +1,1 @@
+"""The app's own Streamlit components: each one a Python function beside its JavaScript and CSS."""

@@ -1,0 +1,532 @@
+// The browser's half of threshold_plot.py. Streamlit calls the default export on mount and again on every run with new
+// data; the drawing is kept and only what differs is updated.
+
+// Parsed scores by digest, shared by all plots of the page. Plots that arrive before their scores wait.
+const shared = (globalThis.robustThresholdPlots ??= { scores: new Map(), waiting: new Set() })
+const plots = new WeakMap()
+
+export default function (component) {
+  const { data, parentElement } = component
+  if (data.scores) return keepScores(data)
+  if (!plots.has(parentElement)) plots.set(parentElement, new ThresholdPlot(parentElement))
+  const plot = plots.get(parentElement)
+  plot.follow(component)
+  return () => {
+    plot.remove()
+    plots.delete(parentElement)
+  }
+}
+
+function keepScores({ digest, scores, axis, shares }) {
+  if (!shared.scores.has(digest)) shared.scores.set(digest, { sorted: scores.map(decodeFloat64), axis, shares })
+  for (const draw of [...shared.waiting]) draw()
+}
+
+function decodeFloat64(base64) {
+  return new Float64Array(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer)
+}
+
+// How many of the sorted values are < t, or with `orEqual` <= t.
+function countBelow(sorted, t, orEqual = false) {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (sorted[middle] < t || (orEqual && sorted[middle] === t)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function countRefused(sorted, t, refuses) {
+  return refuses === "low" ? countBelow(sorted, t) : sorted.length - countBelow(sorted, t, true)
+}
+
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high)
+const whole = new Intl.NumberFormat("en-GB")
+const tickFormat = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 6 })
+
+// One decimal; two near 0 and 100 %, so that a few in ten thousand are not shown as none.
+function percent(count, total) {
+  const share = (100 * count) / total
+  return share.toFixed((share > 0 && share < 1) || (share > 99 && share < 100) ? 2 : 1)
+}
+
+// ---- The axis: value <-> pixel, in three stretches (outer bin below, lo to hi to scale, outer bin above) ----
+
+const SIDE = 12 // px left and right of the axis
+const OUTER = 44 // px, width of an outer bin
+const GAP = 6 // px between an outer bin and the axis
+
+class Scale {
+  constructor(axis, width) {
+    const bend = axis.log ? Math.log : (v) => v
+    const unbend = axis.log ? Math.exp : (v) => v
+    this.left = SIDE
+    this.right = width - SIDE
+    this.mainLeft = this.left + (axis.below ? OUTER + GAP : 0)
+    this.mainRight = this.right - (axis.above ? OUTER + GAP : 0)
+    this.infinity = axis.above ? this.right - OUTER / 2 : this.right
+    this.stretches = [{ from: axis.lo, to: axis.hi, x0: this.mainLeft, x1: this.mainRight, bend, unbend }]
+    const straight = { bend: (v) => v, unbend: (v) => v }
+    if (axis.below && axis.min < axis.lo)
+      this.stretches.unshift({ from: axis.min, to: axis.lo, x0: this.left, x1: this.left + OUTER, ...straight })
+    if (axis.above && axis.max > axis.hi)
+      this.stretches.push({ from: axis.hi, to: axis.max, x0: this.right - OUTER, x1: this.right, ...straight })
+    this.min = this.stretches[0].from
+    this.max = this.stretches.at(-1).to
+  }
+
+  toPixel(value) {
+    if (value === Infinity) return this.infinity
+    if (value > this.max) return this.right
+    if (value < this.min) return this.left
+    const { from, to, x0, x1, bend } = this.stretches.find((s) => value <= s.to)
+    return x0 + ((x1 - x0) * (bend(value) - bend(from))) / (bend(to) - bend(from))
+  }
+
+  toValue(x) {
+    const { from, to, x0, x1, bend, unbend } = this.stretches.find((s) => x <= s.x1) ?? this.stretches.at(-1)
+    const share = clamp((x - x0) / (x1 - x0), 0, 1)
+    if (share === 0 || share === 1) return share ? to : from // exact ends, without the rounding of exp(log(v))
+    return unbend(bend(from) + share * (bend(to) - bend(from)))
+  }
+}
+
+function ticks(axis, room) {
+  if (!axis.log) {
+    const rough = (axis.hi - axis.lo) / Math.max(3, Math.floor(room / 75))
+    const power = 10 ** Math.floor(Math.log10(rough))
+    const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((s) => s >= rough)
+    const first = Math.ceil(axis.lo / step - 1e-9)
+    const last = Math.floor(axis.hi / step + 1e-9)
+    return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step)
+  }
+  const decades = Math.log10(axis.hi / axis.lo)
+  const marks = decades > 3 ? [1] : decades > 1.5 ? [1, 3] : [1, 2, 5]
+  const found = []
+  for (let e = Math.floor(Math.log10(axis.lo)); e <= Math.log10(axis.hi); e++)
+    for (const m of marks) found.push(Number(`${m}e${e}`))
+  return found.filter((v) => v >= axis.lo && v <= axis.hi)
+}
+
+// ---- The drawing ----
+
+const TOP = 42 // px above the bars' highest point: the handle's strip; the input's label lies below it
+const LANE = 22 // px, the input's label
+const BOTTOM = 46 // px below the bars: tick labels and the axis label
+const PILL = 32 // px, height of the handle
+const REACH = 44 // px, width that a finger can grab
+const SEND_KEYS_AFTER = 250 // ms after the last key
+
+const ICONS = {
+  reliable: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20Zm-2 15-5-5 1.4-1.4L10 14.2l7.6-7.6L19 8Z",
+  refused:
+    "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20ZM4 12a8 8 0 0 1 12.9-6.3L5.7 16.9A8 8 0 0 1 4 12Zm8 8a8 8 0 0 1-4.9-1.7" +
+    "L18.3 7.1A8 8 0 0 1 12 20Z",
+}
+
+const MARKUP = `
+<div class="head">
+  <div class="title"></div>
+  <div class="verdict" hidden>
+    <svg viewBox="0 0 24 24" aria-hidden="true"><path fill="currentColor"/></svg><span></span><strong></strong>
+  </div>
+</div>
+<div class="rates">
+  <div class="rate fpr"><b></b><span>good digits refused</span><small></small></div>
+  <div class="rate fnr"><b></b><span>nonsense accepted</span><small></small></div>
+  <div class="rate at"><b></b><span></span><small></small></div>
+</div>
+<svg class="chart">
+  <defs>
+    <pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+      <line class="hatch" y2="7"/>
+    </pattern>
+  </defs>
+  <g class="still"></g>
+  <rect class="shade"/>
+  <text class="word refused">⊘ refused</text>
+  <text class="word accepted">✓ accepted</text>
+  <g class="marker"><line class="rim"/><line/><path/><text></text></g>
+  <g class="handle" role="slider" tabindex="0" aria-orientation="horizontal">
+    <g class="stem"><rect class="reach"/><line class="line"/></g>
+    <g class="grip"><rect class="ring"/><rect class="pill"/><text text-anchor="middle"></text></g>
+  </g>
+</svg>
+<div class="legend">
+  <div><i class="swatch reference"></i><span></span></div>
+  <div><i class="swatch comparison"></i><span></span></div>
+  <small>height: square root of the share</small>
+</div>`
+
+function setAttributes(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text
+}
+
+class ThresholdPlot {
+  constructor(parent) {
+    this.root = document.createElement("div")
+    this.root.style.containerType = "inline-size"
+    this.root.innerHTML = `<div class="plot">${MARKUP}</div>`
+    parent.append(this.root)
+    const find = (selector) => this.root.querySelector(selector)
+    this.parts = {
+      title: find(".title"),
+      verdict: find(".verdict"),
+      verdictIcon: find(".verdict path"),
+      verdictLabel: find(".verdict span"),
+      verdictWord: find(".verdict strong"),
+      fpr: find(".fpr b"),
+      fprCount: find(".fpr small"),
+      fnr: find(".fnr b"),
+      fnrCount: find(".fnr small"),
+      at: find(".at b"),
+      percentile: find(".at span"),
+      atSet: find(".at small"),
+      chart: find(".chart"),
+      still: find(".still"),
+      shade: find(".shade"),
+      refusedWord: find(".word.refused"),
+      acceptedWord: find(".word.accepted"),
+      marker: find(".marker"),
+      handle: find(".handle"),
+      stem: find(".stem"),
+      grip: find(".grip"),
+      gripText: find(".grip text"),
+      legend: this.root.querySelectorAll(".legend span"),
+    }
+    this.drag = null // while the hand holds the line: {rect, offset, before}
+    this.sent = null // the value Python has, as far as the plot knows
+    this.pending = null // id of the release that Python has not yet taken in
+    this.listen()
+    this.observer = new ResizeObserver(([entry]) => this.resize(entry.contentRect.width))
+    this.observer.observe(this.root)
+  }
+
+  remove() {
+    this.observer.disconnect()
+    clearTimeout(this.keyTimer)
+    shared.waiting.delete(this.whenScoresArrive)
+    this.root.remove()
+  }
+
+  // ---- Python -> browser ----
+
+  follow({ data, setTriggerValue }) {
+    this.data = data
+    this.tellPython = setTriggerValue
+    this.root.firstChild.classList.toggle("compact", Boolean(data.compact))
+    const decimals = { minimumFractionDigits: data.digits, maximumFractionDigits: data.digits }
+    this.number = new Intl.NumberFormat("en-GB", decimals)
+    this.input = data.input === null ? null : Number(data.input)
+    shared.waiting.delete(this.whenScoresArrive)
+    this.content = shared.scores.get(data.digest)
+    if (!this.content) {
+      this.whenScoresArrive = () => this.follow({ data, setTriggerValue })
+      shared.waiting.add(this.whenScoresArrive)
+      return
+    }
+    // The hand wins until its release has reached Python: a run that began before it may still deliver the old value.
+    if (data.seen === this.pending) this.pending = null
+    const handIsAhead = this.drag || this.keyTimer || this.pending
+    if (!handIsAhead) this.value = data.threshold
+    this.drawStill()
+    this.draw()
+  }
+
+  resize(width) {
+    if (Math.round(width) === this.width) return
+    this.width = Math.round(width)
+    if (!this.content) return
+    this.drawStill()
+    this.draw()
+  }
+
+  // ---- browser -> Python ----
+
+  send() {
+    clearTimeout(this.keyTimer)
+    this.keyTimer = null
+    if (this.value === this.sent) return
+    this.sent = this.value
+    this.pending = Math.random()
+    this.tellPython("released", { value: this.value, id: this.pending })
+  }
+
+  // ---- What stays while the line moves: histograms, axis, names. Redrawn only if one of these changes ----
+
+  drawStill() {
+    const { data, content, parts, width } = this
+    if (!width) return
+    const drawn = JSON.stringify([data.digest, width, data.height, data.title, data.names, data.digits])
+    if (drawn === this.drawn) return
+    this.drawn = drawn
+
+    this.scale = new Scale(content.axis, width)
+    const units = 10 ** data.digits
+    this.min = Math.floor(this.scale.min * units) / units
+    this.max = Math.ceil(this.scale.max * units) / units
+    this.base = data.height - BOTTOM
+    setText(parts.title, data.title)
+    data.names.forEach((name, i) => setText(parts.legend[i], name))
+    setAttributes(parts.chart, { height: data.height, viewBox: `0 0 ${width} ${data.height}` })
+    setAttributes(parts.shade, { y: TOP, height: this.base - TOP })
+    parts.still.innerHTML = this.histograms() + this.axis()
+    setText(parts.still.querySelector(".axis-label"), data.title + (content.axis.log ? " (log axis)" : "") + " →")
+    this.shapeHandle()
+  }
+
+  outerBins() {
+    const { axis } = this.content
+    const bins = [
+      { text: axis.below, x: this.scale.left, bin: 0 },
+      { text: axis.above, x: this.scale.right - OUTER, bin: -1 },
+    ]
+    return bins.filter(({ text }) => text)
+  }
+
+  histograms() {
+    const { base } = this
+    const { shares } = this.content
+    // Heights are square roots: thresholds are about tails, and a narrow peak must not flatten the other set. Unlike a
+    // scale for each set, this leaves the sets comparable: where the outlines cross, the shares are equal.
+    const tallest = Math.max(...shares.flatMap((s) => s.slice(1, -1))) || 1
+    const toY = (share) => base - Math.min(1, Math.sqrt(share / tallest)) * (base - TOP - LANE)
+    let grounds = ""
+    let cuts = "" // an outer bin may hold more than any other: its bar is cut at the top and says how much it holds
+    for (const { x, bin } of this.outerBins()) {
+      grounds += `<rect class="outer" x="${x}" y="${TOP}" width="${OUTER}" height="${base - TOP}"/>`
+      shares.forEach((s, i) => {
+        if (s.at(bin) <= tallest) return
+        const place = `x="${x + OUTER / 2}" y="${base - 10 - 20 * i}"`
+        cuts += `<text class="cut" ${place} text-anchor="middle">${Math.round(100 * s.at(bin))} %</text>`
+      })
+    }
+    return (
+      grounds +
+      `<path class="bars-reference" d="${this.outline(shares[0], toY)}"/>` +
+      `<path class="bars-comparison" fill="url(#hatch)" d="${this.outline(shares[1], toY)}"/>` +
+      cuts
+    )
+  }
+
+  axis() {
+    const { scale, base } = this
+    const labels = this.outerBins().map(({ text, x }) => ({ text, x: x + OUTER / 2 }))
+    let marks = ""
+    for (const value of ticks(this.content.axis, scale.mainRight - scale.mainLeft)) {
+      const text = tickFormat.format(value)
+      const x = scale.toPixel(value)
+      const fits = (other) => Math.abs(other.x - x) > 5 * (other.text.length + text.length) + 8
+      if (!labels.every(fits)) continue
+      labels.push({ text, x })
+      marks += `M${x} ${base}v5`
+    }
+    return (
+      `<path class="axis" d="M${scale.left} ${base}H${scale.right}${marks}"/>` +
+      labels.map(({ x, text }) => `<text x="${x}" y="${base + 20}" text-anchor="middle">${text}</text>`).join("") +
+      `<text class="axis-label" x="${this.width / 2}" y="${base + 40}" text-anchor="middle"></text>`
+    )
+  }
+
+  // As wide as the longest value, so that it keeps its size while it moves.
+  shapeHandle() {
+    const { parts, base } = this
+    const longest = Math.max(...[this.min, this.max].map((value) => this.number.format(value).length))
+    this.pillWidth = 34 + 9.5 * longest
+    const pill = { x: -this.pillWidth / 2, y: 4, width: this.pillWidth, height: PILL, rx: PILL / 2 }
+    const ring = { x: pill.x - 4, y: 0, width: pill.width + 8, height: PILL + 8, rx: PILL / 2 + 4 }
+    setAttributes(parts.grip.querySelector(".pill"), pill)
+    setAttributes(parts.grip.querySelector(".ring"), ring)
+    setAttributes(parts.gripText, { y: 26 })
+    setAttributes(parts.stem.querySelector(".reach"), { x: -REACH / 2, width: REACH, height: base })
+    setAttributes(parts.stem.querySelector(".line"), { y1: 20, y2: base + 6 })
+    setAttributes(parts.handle, {
+      "aria-label": `${this.data.title}: threshold`,
+      "aria-valuemin": this.min,
+      "aria-valuemax": this.max,
+    })
+  }
+
+  // The outline of one histogram as an SVG path: stairs over the axis, and one box for each outer bin.
+  outline(shares, toY) {
+    const { scale, base } = this
+    const box = (share, x) => (share ? `M${x} ${base}V${toY(share)}H${x + OUTER}V${base}Z` : "")
+    const inner = shares.slice(1, -1)
+    const width = (scale.mainRight - scale.mainLeft) / inner.length
+    const stairs = inner.map((share, i) => `V${toY(share).toFixed(1)}H${(scale.mainLeft + width * (i + 1)).toFixed(1)}`)
+    const outer = box(shares[0], scale.left) + box(shares.at(-1), scale.right - OUTER)
+    return `M${scale.mainLeft} ${base}${stairs.join("")}V${base}Z${outer}`
+  }
+
+  // ---- What follows the line, at most once per frame ----
+
+  draw() {
+    if (!this.width) return
+    const { data, content, parts, scale, value, width } = this
+    const [reference, comparison] = content.sorted
+    const refused = countRefused(reference, value, data.refuses)
+    const accepted = comparison.length - countRefused(comparison, value, data.refuses)
+    const below = data.refuses === "low" ? refused : reference.length - refused
+    const text = this.number.format(value)
+    const fpr = percent(refused, reference.length)
+    const fnr = percent(accepted, comparison.length)
+
+    this.drawRate(parts.fpr, "FPR", `${fpr} %`)
+    setText(parts.fprCount, `${whole.format(refused)} of ${whole.format(reference.length)}`)
+    this.drawRate(parts.fnr, "FNR", `${fnr} %`)
+    setText(parts.fnrCount, `${whole.format(accepted)} of ${whole.format(comparison.length)}`)
+    this.drawRate(parts.at, "threshold", text)
+    setText(parts.percentile, `${percent(below, reference.length)}th percentile`)
+    setText(parts.atSet, `of ${data.names[0]}`)
+
+    const x = scale.toPixel(value)
+    const gripX = clamp(x, this.pillWidth / 2, width - this.pillWidth / 2)
+    setAttributes(parts.stem, { transform: `translate(${x})` })
+    setAttributes(parts.grip, { transform: `translate(${gripX})` })
+    setText(parts.gripText, value > this.max ? `${text} ▶` : value < this.min ? `◀ ${text}` : `‹ ${text} ›`)
+    const [from, to] = data.refuses === "low" ? [scale.left, x] : [x, scale.right]
+    setAttributes(parts.shade, { x: from, width: to - from })
+    const [leftWord, rightWord] =
+      data.refuses === "low" ? [parts.refusedWord, parts.acceptedWord] : [parts.acceptedWord, parts.refusedWord]
+    this.drawWord(leftWord, "end", gripX - this.pillWidth / 2 - 10, x - scale.left)
+    this.drawWord(rightWord, "start", gripX + this.pillWidth / 2 + 10, scale.right - x)
+
+    const rates = `${fpr} percent of good digits refused, ${fnr} percent of nonsense accepted`
+    const spoken = `threshold ${text}, ${rates}${this.drawInput()}`
+    setAttributes(parts.handle, { "aria-valuenow": value, "aria-valuetext": spoken })
+  }
+
+  drawRate(element, name, figure) {
+    if (element.dataset.figure === figure) return
+    element.dataset.figure = figure
+    element.innerHTML = `<i>${name}</i> ${figure}`
+  }
+
+  // Beside the handle where there is room, else upright in its stretch of the plot, else not at all.
+  drawWord(word, anchor, x, stretch) {
+    const room = anchor === "end" ? x : this.width - x
+    word.style.visibility = room > 92 || stretch > 24 ? "visible" : "hidden"
+    if (room > 92) return setAttributes(word, { "text-anchor": anchor, transform: `translate(${x} 26)` })
+    const middle = anchor === "end" ? this.scale.left + stretch / 2 : this.scale.right - stretch / 2
+    setAttributes(word, { "text-anchor": "start", transform: `translate(${middle + 5} ${this.base - 8}) rotate(-90)` })
+  }
+
+  // Returns what the slider's spoken value adds about the input.
+  drawInput() {
+    const { data, parts, scale, value, input } = this
+    parts.verdict.hidden = input === null
+    parts.marker.style.display = input === null ? "none" : ""
+    if (input === null) return ""
+    const refused = data.refuses === "low" ? input < value : input > value
+    const word = refused ? "not reliable" : "reliable"
+    parts.verdict.classList.toggle("refused", refused)
+    setAttributes(parts.verdictIcon, { d: refused ? ICONS.refused : ICONS.reliable })
+    setText(parts.verdictLabel, `${data.input_label}:`)
+    setText(parts.verdictWord, word)
+
+    const x = scale.toPixel(input)
+    const figure = input === Infinity ? "∞" : this.number.format(input)
+    const beyond = (input > scale.max && input !== Infinity) || input < scale.min
+    const atLeft = x < this.width / 2
+    parts.marker.classList.toggle("refused", refused)
+    setAttributes(parts.marker, { transform: `translate(${x} ${TOP})` })
+    for (const line of parts.marker.querySelectorAll("line")) setAttributes(line, { y1: 11, y2: this.base - TOP })
+    const arrow = atLeft ? "M7 3L-7 11L7 19Z" : "M-7 3L7 11L-7 19Z"
+    setAttributes(parts.marker.querySelector("path"), { d: beyond ? arrow : "M0 2L9 11L0 20L-9 11Z" })
+    const label = parts.marker.querySelector("text")
+    setText(label, `${refused ? "⊘" : "✓"} ${data.input_label} ${figure}`)
+    setAttributes(label, { x: atLeft ? 15 : -15, y: 16, "text-anchor": atLeft ? "start" : "end" })
+    return `, ${data.input_label} ${word}`
+  }
+
+  // ---- The hand ----
+
+  listen() {
+    const { chart, handle } = this.parts
+    chart.addEventListener("pointerdown", (event) => this.grab(event))
+    chart.addEventListener("pointermove", (event) => this.move(event))
+    chart.addEventListener("pointerup", (event) => this.release(event))
+    chart.addEventListener("pointercancel", () => this.letGo()) // the browser took the gesture, for example to scroll
+    handle.addEventListener("keydown", (event) => this.key(event))
+    handle.addEventListener("blur", () => this.keyTimer && this.send())
+  }
+
+  // The value shown is the value in force: rounded to its decimals, and within the axis.
+  snap(value) {
+    return clamp(Number(value.toFixed(this.data.digits)), this.min, this.max)
+  }
+
+  grab(event) {
+    if (event.button !== 0 || !event.isPrimary || !this.content) return
+    event.preventDefault() // no text selection
+    const { chart, handle, grip } = this.parts
+    const rect = chart.getBoundingClientRect()
+    const distance = event.clientX - rect.left - this.scale.toPixel(this.value)
+    const near = Math.abs(distance) <= (event.pointerType === "mouse" ? 8 : REACH / 2)
+    const onLine = near || grip.contains(event.target)
+    if (!this.keyTimer) this.sent = this.value
+    clearTimeout(this.keyTimer)
+    this.keyTimer = null
+    this.drag = { rect, offset: onLine ? distance : 0, before: this.value, pointer: event.pointerId }
+    chart.setPointerCapture(event.pointerId)
+    handle.focus({ preventScroll: true, focusVisible: false })
+    if (!onLine) this.move(event)
+  }
+
+  move(event) {
+    if (event.pointerId !== this.drag?.pointer) return
+    const { rect, offset } = this.drag
+    this.value = this.snap(this.scale.toValue(event.clientX - rect.left - offset))
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null
+      this.draw()
+    })
+  }
+
+  release(event) {
+    if (event.pointerId !== this.drag?.pointer) return
+    this.drag = null
+    this.draw()
+    this.send()
+  }
+
+  letGo() {
+    if (!this.drag) return
+    this.value = this.drag.before
+    this.drag = null
+    this.draw()
+    this.send()
+  }
+
+  key(event) {
+    const { scale, value } = this
+    const length = scale.right - scale.left
+    const arrow = event.shiftKey ? length / 1000 : length / 100
+    const up = { ArrowRight: arrow, ArrowUp: arrow, PageUp: length / 10 }
+    const down = { ArrowLeft: -arrow, ArrowDown: -arrow, PageDown: -length / 10 }
+    const pixels = { ...up, ...down }[event.key]
+    if (pixels === undefined && event.key !== "Home" && event.key !== "End") return
+    if (event.altKey || event.ctrlKey || event.metaKey || this.drag) return
+    event.preventDefault()
+    if (!this.keyTimer) this.sent = value
+    if (pixels === undefined) this.value = event.key === "Home" ? this.min : this.max
+    else this.value = this.nudge(pixels)
+    this.draw()
+    clearTimeout(this.keyTimer)
+    this.keyTimer = setTimeout(() => this.send(), SEND_KEYS_AFTER)
+  }
+
+  // A step of so many pixels, but at least one of the last decimal.
+  nudge(pixels) {
+    const { scale, value, data } = this
+    const moved = this.snap(scale.toValue(scale.toPixel(value) + pixels))
+    const least = this.snap(value + Math.sign(pixels) * 10 ** -data.digits)
+    return Math.abs(moved - value) > Math.abs(least - value) ? moved : least
+  }
+}

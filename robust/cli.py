@@ -1,0 +1,147 @@
+"""The commands: score, train, calibrate, report, benchmark."""
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+import torch
+
+from robust.world import DEFAULT_WORLD, WEIGHTS, DamagedWorld
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+BATCH = 256
+
+
+class Commands(click.Group):
+    """Turns the errors a user can mend into one sentence and exit status 2."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except DamagedWorld as error:
+            raise click.UsageError(str(error)) from None
+
+
+@click.group(cls=Commands)
+def main():
+    """May I trust what this classifier just said?"""
+
+
+def image_paths(paths: tuple[Path, ...]) -> Iterator[Path]:
+    """Files as given; folders become the image files below them, sorted by name."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        else:
+            yield path
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@click.option("--rule", default=None, help="delta_z, vae_loss, either or both.")
+def score(paths, world, rule):
+    """Judge image files and folders; print one JSON object a line, in input order.
+
+    Exits 0 when every file was scored, 1 when some could not be read.
+    """
+    from robust.guard import Guard
+
+    try:
+        guard = Guard.load(world_folder(world), **({"rule": rule} if rule else {}))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--rule") from None
+    failures, files = 0, image_paths(paths)
+    while batch := list(islice(files, BATCH)):
+        for row in score_files(guard, batch):
+            failures += "error" in row
+            click.echo(json.dumps(row))
+    sys.exit(1 if failures else 0)
+
+
+def score_files(guard, files: list[Path]) -> list[dict]:
+    """One row a file: its scores, or the reason why it could not be read."""
+    from robust.preprocess import UnusableImage, prepare
+
+    rows, pixels = [], []
+    for file in files:
+        try:
+            pixels.append(prepare(file).pixels)
+            rows.append({"path": str(file)})
+        except UnusableImage as error:
+            rows.append({"path": str(file), "error": str(error)})
+    if pixels:
+        reports = iter(guard.inspect_prepared(torch.stack(pixels)))
+        rows = [row if "error" in row else row | next(reports).as_json() for row in rows]
+    return rows
+
+
+def world_folder(world: str) -> Path:
+    """A world by its name in weights/, or by its path."""
+    return WEIGHTS / world if (WEIGHTS / world).is_dir() else Path(world)
+
+
+@main.command()
+@click.option("--dataset", default="mnist", show_default=True, type=click.Choice(["mnist", "fashion-mnist"]))
+@click.option("--out", default=None, type=click.Path(path_type=Path), help="Folder to write [weights/DATASET].")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--stage", "stages", multiple=True, help="Only this stage (lenet, vae, wgan, inverter); repeatable.")
+def train(dataset, out, seed, stages):
+    """Train every net from the raw data, then calibrate. Resumes where an interrupted run stopped."""
+    from robust import training
+    from robust.calibration import calibrate as calibrate_world
+    from robust.config import config_for
+
+    folder = out or WEIGHTS / dataset
+    training.train(dataset, folder, config_for(dataset, seed), stages or training.STAGES)
+    if not stages:
+        calibrate_world(folder)
+
+
+@main.command()
+@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+def calibrate(world):
+    """Recompute the reference distributions with the trained nets."""
+    from robust.calibration import calibrate as calibrate_world
+
+    calibrate_world(world_folder(world))
+
+
+@main.command()
+@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@click.option("--markdown", is_flag=True, help="Print Markdown instead of text.")
+@click.option("--update", type=click.Path(path_type=Path, exists=True), help="Write the Markdown into this file's report block.")
+def report(world, markdown, update):
+    """Print the measured tables next to the published ones."""
+    from robust.report import as_markdown, as_text, tables, update_block
+
+    found = tables(world_folder(world))
+    if update:
+        update.write_text(update_block(update.read_text(), as_markdown(found)))
+    else:
+        click.echo(as_markdown(found) if markdown else as_text(found))
+
+
+@main.group()
+def benchmark():
+    """Measurements that print ratios."""
+
+
+@benchmark.command()
+@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@click.option("--digits", default=200, show_default=True, help="Test digits to search.")
+@click.option("--slow", default=10, show_default=True, help="Digits for Algorithm 1, which takes minutes each.")
+def search(world, digits, slow):
+    """The δz search against the published, foolbox's, and a long run of itself.
+
+    Foolbox's attacks join where it is installed: pip install -r requirements-benchmark.txt
+    """
+    from robust.benchmarks.search import run, summary, table
+    from robust.report import as_text
+
+    measured = run(world_folder(world), digits, slow)
+    click.echo(as_text([table(measured)]))
+    click.echo("\n".join(["", *summary(measured)]))

@@ -1,0 +1,52 @@
+"""Example pictures that ship with Robust (LICENCES.md says whose they are)."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+FOLDER = Path(__file__).parent
+CLOTHES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+@cache
+def samples() -> dict[str, Tensor]:
+    """The first 20 test images of each class of MNIST and of Fashion-MNIST, class by class.
+
+    Keys mnist_images, fashion_images: uint8 (200, 1, 28, 28); mnist_labels, fashion_labels: int64 (200,).
+    """
+    return load_file(FOLDER / "samples.safetensors")
+
+
+def _first(dataset: str, label: int) -> Image.Image:
+    position = int((samples()[f"{dataset}_labels"] == label).nonzero()[0])
+    return Image.fromarray(samples()[f"{dataset}_images"][position, 0].numpy())
+
+
+def _picture(name: str) -> Image.Image:
+    with Image.open(FOLDER / name) as image:
+        return image.convert("RGB")
+
+
+def _noise() -> Image.Image:
+    """Uniform greys in blocks of 10 pixels: finer grains would average to plain grey at 28x28."""
+    blocks = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+    return Image.fromarray(blocks).resize((280, 280), Image.Resampling.NEAREST)
+
+
+def _blank_page() -> Image.Image:
+    return Image.new("L", (280, 280), 255)
+
+
+EXAMPLES: dict[str, Callable[[], Image.Image]] = {
+    **{f"Digit {label}": partial(_first, "mnist", label) for label in range(10)},
+    **{name: partial(_first, "fashion", label) for label, name in enumerate(CLOTHES)},
+    "Chicken": partial(_picture, "chicken.png"),
+    "Falafel": partial(_picture, "falafel.png"),
+    "Random noise": _noise,
+    "Blank page": _blank_page,
+}
