@@ -8,21 +8,19 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from robust import data
+from robust import sets
 from robust.examples import EXAMPLES
 from robust.guard import BATCH, Guard, world_metrics
 from robust.world import World, write_manifest, write_scores
 
-COMPARISONS = {"mnist": ("fashion-mnist",), "fashion-mnist": ("mnist",)}
-
 
 def score_set(world: World, images: Tensor, name: str) -> dict[str, np.ndarray]:
-    """Every score the reports need, for images (N, 1, 28, 28) uint8: the metrics', LeNet's prediction and
+    """Every score the reports need, for images (N, 1, 28, 28) in [0, 1]: the metrics', LeNet's prediction and
     probability, and whether f(G(I(x))) = f(x)."""
     guard = Guard(world.nets["lenet"], world_metrics(world), {m.name: np.zeros(1) for m in world_metrics(world)})
     generator, inverter = world.nets["generator"], world.nets["inverter"]
     columns: dict[str, list] = {}
-    for part in tqdm(data.to_float(images).split(BATCH), desc=f"calibrate on {name}"):
+    for part in tqdm(images.split(BATCH), desc=f"calibrate on {name}"):
         probabilities = guard.probabilities(part)
         probability, predictions = probabilities.max(1)
         with torch.inference_mode():
@@ -42,9 +40,10 @@ def calibrate(folder: Path) -> None:
     began = time.monotonic()
     world = World.load(folder, with_scores=False)
     scores = {}
-    for name in (world.in_distribution, *COMPARISONS[world.in_distribution]):
-        images, labels = data.load(name, train=False)
-        scores[name] = score_set(world, images, name) | {"label": labels.numpy()}
+    for name in (world.in_distribution, *sets.COMPARISONS[world.in_distribution]):
+        found = sets.load(name)
+        if found is not None:
+            scores[name] = score_set(world, found.images, name) | {"label": found.labels.numpy()}
     write_scores(folder, scores)
     reference = scores[world.in_distribution]
     figures = {

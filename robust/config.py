@@ -21,7 +21,7 @@ class Config:
     wgan_steps: int = 18_000
     critic_steps: int = 2
     inverter_width: int = 32
-    inverter_steps: int = 10_000
+    inverter_steps: int = 16_000
     inverter_lambda: float = 0.1
 
     @property

@@ -8,7 +8,6 @@ import hashlib
 import os
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torchvision import datasets
 

@@ -6,7 +6,6 @@ of 16 (28 becomes 32, as published): they pad on the way in and crop on the way 
 caller needs to know.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -55,7 +55,11 @@ def threshold_at_fnr(comparison: np.ndarray, fnr: float, refuses: Side) -> float
     if refuses == "high":
         return -threshold_at_fnr(-ordered, fnr, "low")
     accepted = int(np.floor(fnr * len(ordered) + 1e-9))
-    return float(np.nextafter(ordered[len(ordered) - 1 - accepted], np.inf)) if accepted < len(ordered) else float(ordered[0])
+    return (
+        float(np.nextafter(ordered[len(ordered) - 1 - accepted], np.inf))
+        if accepted < len(ordered)
+        else float(ordered[0])
+    )
 
 
 def percentile(score: float, reference: np.ndarray) -> float:

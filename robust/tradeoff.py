@@ -1,7 +1,7 @@
 """The trade between false alarms and misses: ROC, thresholds for a goal, expected cost.
 
 A rule of several metrics has several thresholds. To search them all is to fit the comparison set; here they move
-together, each refusing the same share of the reference set, so that a rule, too, goes from lenient to strict on one line.
+together, each refusing the same share of the reference set, so that a rule, too, goes from lenient to strict.
 """
 
 from dataclasses import dataclass
@@ -59,8 +59,8 @@ def refusal_levels(rule: str, sides: dict[str, Side], reference: Scores, scores:
 
 
 def level_at_fpr(found: Trade, fpr: float) -> int:
-    """The strictest level whose FPR is at most `fpr` (0..1). Level 0, if even that refuses more."""
-    return max(0, int(np.searchsorted(found.fpr, fpr + 1e-12, side="right")) - 1)
+    """The strictest level whose FPR is at most `fpr` (0..1)."""
+    return int(np.searchsorted(found.fpr, fpr + 1e-12, side="right")) - 1
 
 
 def level_at_fnr(found: Trade, fnr: float) -> int | None:
@@ -94,7 +94,8 @@ def roc(found: Trade, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
 def guard_code(thresholds: dict[str, float], rule: str) -> str:
     """The lines of Python that build the guard with these thresholds and this rule."""
     lines = "".join(f'        "{name}": {float(value)!r},\n' for name, value in thresholds.items())
-    return f'from robust import Guard\n\nguard = Guard.load(\n    thresholds={{\n{lines}    }},\n    rule="{rule}",\n)\n'
+    arguments = f'    thresholds={{\n{lines}    }},\n    rule="{rule}",\n'
+    return f"from robust import Guard\n\nguard = Guard.load(\n{arguments})\n"
 
 
 def _sign(refuses: Side) -> int:

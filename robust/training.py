@@ -54,6 +54,20 @@ def linear_decay(optimizer, steps: int):
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
 
 
+def first_descent(steps: int) -> int:
+    return round(steps * 5 / 8)
+
+
+def two_descents(optimizer, steps: int):
+    """Linear decay to 0 over the first 5/8 of the steps, then again from half: a warm restart (Loshchilov & Hutter 2017)."""
+    first = first_descent(steps)
+
+    def share(step: int) -> float:
+        return 1 - step / first if step < first else 0.5 * (steps - step) / (steps - first)
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
 def run(
     stage: str,
     steps: int,
@@ -201,18 +215,25 @@ def train_wgan(images: Tensor, config: Config, folder: Path, batch: int = 64) ->
 
 
 def train_inverter(images: Tensor, config: Config, folder: Path, batch: int = 64) -> None:
-    """min over I of E|G(I(x)) - x|^2 + lambda E|z - I(G(z))|^2 with G frozen (Zhao et al. 2018, eq. 2)."""
+    """min over I of E|G(I(x)) - x|^2 + lambda E|z - I(G(z))|^2 with G frozen (Zhao et al. 2018, eq. 2).
+
+    In the second descent half of the real images are augmented: by then what is left to learn is rare hands.
+    """
     torch.manual_seed(config.seed)
     generator = build_net("generator", config)
     generator.load_state_dict(load_file(folder / "generator.safetensors"))
     generator.to(device()).requires_grad_(False)
     inverter = build_net("inverter", config).to(device())
     optimizer = torch.optim.Adam(inverter.parameters(), lr=1e-3)
-    schedule = linear_decay(optimizer, config.inverter_steps)
+    schedule = two_descents(optimizer, config.inverter_steps)
 
     def step(i: int) -> dict:
-        real = to_float(images[batch_indices(len(images), batch, config.seed, i)]).to(device())
-        latents = torch.randn(batch, config.latent, generator=step_generator(config.seed, i)).to(device())
+        randomness = step_generator(config.seed, i)
+        real = to_float(images[batch_indices(len(images), batch, config.seed, i)])
+        if config.augment and i >= first_descent(config.inverter_steps):
+            real[::2] = augment(real[::2], randomness)
+        real = real.to(device())
+        latents = torch.randn(batch, config.latent, generator=randomness).to(device())
         found = inverter(torch.cat([real, generator(latents)]))
         reconstruction = (generator(found[:batch]) - real).flatten(1).square().sum(1).mean()
         divergence = (found[batch:] - latents).square().sum(1).mean()

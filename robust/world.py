@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from robust.nets import VAE, Critic, Generator, Inverter, LeNet
 from robust.config import Config
+from robust.nets import VAE, Critic, Generator, Inverter, LeNet
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 DEFAULT_WORLD = WEIGHTS / "mnist"
@@ -118,10 +118,12 @@ class World:
 
 
 def read_scores(path: Path) -> dict[str, dict[str, np.ndarray]]:
-    """{set: {score: (N,) array}}; the in-distribution set was written first."""
+    """{set: {score: (N,) array}}, by name."""
     sets: dict[str, dict[str, np.ndarray]] = {}
-    for key, values in load_file(path).items():
+    columns = load_file(path)
+    for key in sorted(columns, key=lambda key: key.split("/")):
         name, score = key.split("/")
+        values = columns[key]
         sets.setdefault(name, {})[score] = values.numpy().astype(np.float64 if values.is_floating_point() else np.int64)
     return sets
 

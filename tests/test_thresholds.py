@@ -38,7 +38,8 @@ def test_infinite_delta_z_is_accepted():
 def test_either_refuses_at_least_and_both_at_most_as_much_as_each_metric():
     scores, sides = {"a": SCORES, "b": OTHERS}, {"a": "low", "b": "high"}
     share = {
-        rule: refused_by_rule(rule, {"a": -1.0, "b": 2.0}, sides, scores).mean() for rule in ("a", "b", "either", "both")
+        rule: refused_by_rule(rule, {"a": -1.0, "b": 2.0}, sides, scores).mean()
+        for rule in ("a", "b", "either", "both")
     }
     assert share["both"] < min(share["a"], share["b"]) < max(share["a"], share["b"]) < share["either"]
     assert share["either"] + share["both"] == pytest.approx(share["a"] + share["b"])

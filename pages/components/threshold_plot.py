@@ -122,6 +122,7 @@ def threshold_plot(
         )
 
 
+@st.cache_data(max_entries=32, show_spinner=False)
 def _scores_payload(reference: np.ndarray, comparison: np.ndarray, log: bool) -> tuple[dict, str]:
     """What the browser needs to count and draw: sorted scores (base64 of little-endian float64), axis and bins.
 

@@ -66,8 +66,9 @@ class _Counted(nn.Module):
         return self.classifier(self.generator(latents))
 
 
-def measure(world: World, count: int, slow: int, alone: int) -> dict:
-    """Run every search on `count` digits (the published ones, slow, on the first `slow`); time ours on `alone` single ones."""
+def measure(world: World, count: int, hybrid: int, iterative: int, alone: int = 30) -> dict:
+    """Run every search on `count` digits, Algorithm 2 on the first `hybrid` of them and Algorithm 1 on the first
+    `iterative`; time ours on `alone` single ones."""
     classifier, generator = world.nets["lenet"], world.nets["generator"]
     latents, labels = digits_to_search(world, count)
     rows: dict[str, dict] = {}
@@ -94,20 +95,22 @@ def measure(world: World, count: int, slow: int, alone: int) -> dict:
         composition.rows = 0
         found, seconds = timed(lambda attack=attack: attack(latents, labels))
         record(name, verified(classifier, generator, latents, labels, found, composition.rows), seconds, None)
-    for name, search, images in ((ALGORITHM_2, hybrid_search, count), (ALGORITHM_1, iterative_search, slow)):
+    for name, search, images in ((ALGORITHM_2, hybrid_search, hybrid), (ALGORITHM_1, iterative_search, iterative)):
         parts, times = [], []
         for i in tqdm(range(min(images, count)), desc=name):
             part, took = timed(lambda i=i: search(classifier, generator, latents[i : i + 1], labels[i : i + 1]))
             parts.append(part)
             times.append(took)
-        together = SearchResult(*(torch.cat([getattr(p, field) for p in parts]) for field in SearchResult.__dataclass_fields__))
+        together = SearchResult(
+            *(torch.cat([getattr(p, field) for p in parts]) for field in SearchResult.__dataclass_fields__)
+        )
         record(name, together, sum(times), float(np.median(times)))
     return {"digits": count, "latent": latents.shape[1], "threads": torch.get_num_threads(), "searches": rows}
 
 
 def long_run(classifier, generator, latents: Tensor, labels: Tensor) -> SearchResult:
     """Ours without haste: all classes, many random starts, many steps."""
-    return nearest_counterexample(classifier, generator, latents, labels, targets=9, starts=20, patience=3.0)
+    return nearest_counterexample(classifier, generator, latents, labels, effort=8)
 
 
 def verified(classifier, generator, latents, labels, found: Tensor, evaluations: int) -> SearchResult:
@@ -131,7 +134,17 @@ def table(measured: dict) -> Table:
     count = measured["digits"]
     found = {name: padded(row["delta_z"], count) for name, row in searches.items()}
     best = np.nanmin(np.stack(list(found.values())), axis=0)
-    header = ["search", "digits", "median", "95th pct.", "worst", "worse than ours", "evaluations", "s alone", "s in batches"]
+    header = [
+        "search",
+        "digits",
+        "median",
+        "95th pct.",
+        "worst",
+        "worse than ours",
+        "evaluations",
+        "s alone",
+        "s in batches",
+    ]
     rows = []
     for name, row in searches.items():
         ratio = (found[name] / best)[~np.isnan(found[name])]
@@ -161,8 +174,8 @@ def summary(measured: dict) -> list[str]:
     ]
 
 
-def run(folder: Path, count: int, slow: int) -> dict:
+def run(folder: Path, count: int, hybrid: int, iterative: int) -> dict:
     """Measure and write `benchmark_search.json` into the world's folder."""
-    measured = measure(World.load(folder, with_scores=False), count, slow, alone=30)
+    measured = measure(World.load(folder, with_scores=False), count, hybrid, iterative)
     (folder / FILE).write_text(json.dumps(measured, indent=1) + "\n")
     return measured

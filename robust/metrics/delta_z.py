@@ -18,7 +18,7 @@ class DeltaZ(Metric):
     name = "delta_z"
     title = "δz"
     refuses = "low"
-    digits = 2
+    digits = 3
 
     def __init__(self, classifier: nn.Module, generator: Generator, inverter: Inverter):
         self.classifier = classifier.eval()

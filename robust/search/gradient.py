@@ -7,10 +7,10 @@ the way towards the gradient, and set r to where the linearised h_k is 0 along t
 Hasofer-Lind-Rackwitz-Fiessler iteration of reliability analysis, and what DeepFool and FAB (Croce & Hein 2020) do in
 pixel space; they overshoot where the boundary is curved. Turns that shrink step by step settle down.
 
-1. The gradients of all logits at I(x) rank the other classes by linearised distance; the nearest few are followed.
-2. Classes that fall behind are given up; those that remain are also tried from turned-away directions, because
-   boundaries have several near points.
-3. The leaders are followed to the end, and the best point is drawn straight towards I(x) until it touches the boundary.
+1. Every other class is followed for a few steps, from the direction of its gradient at I(x); the nearest go on.
+2. The leaders are also followed from turned-away directions, because a boundary has several near points.
+3. The leaders among those are followed to the end, and the best point is drawn straight towards I(x) until it touches
+   the boundary.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,6 @@ from torch.nn import functional as F
 from robust.search.result import SearchResult
 
 RADIUS = 10.0
-TARGETS = 5  # other classes to follow
-STARTS = 2  # turned-away directions tried for each class that remains
 CHUNK = 64  # rows at once: the activations stay in the processor's cache
 OVERSHOOT = 1.003  # aim a little beyond the boundary, so that the class does change
 
@@ -79,31 +77,38 @@ def nearest_counterexample(
     latents: Tensor,
     labels: Tensor,
     radius: float = RADIUS,
-    targets: int = TARGETS,
-    starts: int = STARTS,
-    patience: float = 1.0,
+    effort: int = 1,
 ) -> SearchResult:
     """The nearest z* to each latent with argmax f(G(z*)) ≠ label.
 
     `classifier` maps images (N, C, H, W) to logits (N, classes) and `generator` latents (N, latent) to images,
     both differentiable. `latents` (N, latent) are I(x), `labels` (N,) int64 are f(x). Counterexamples farther
-    than `radius` count as out of reach: δz is then ∞. `targets` other classes are followed, each from 1 + `starts`
-    directions; `patience` multiplies the steps. Deterministic; no input's result depends on the others.
-    Raises ValueError when the shapes do not fit.
+    than `radius` count as out of reach: δz is then ∞. `effort` multiplies the classes and directions followed, and
+    its square root the steps. Deterministic; no input's result depends on the others. Raises ValueError when the
+    shapes do not fit.
     """
     if latents.ndim != 2 or labels.shape != latents.shape[:1]:
-        raise ValueError(f"Give latents (N, latent) and labels (N,), not {tuple(latents.shape)} and {tuple(labels.shape)}.")
+        raise ValueError(
+            f"Give latents (N, latent) and labels (N,), not {tuple(latents.shape)} and {tuple(labels.shape)}."
+        )
+
+    def steps(count: int) -> int:
+        return round(count * effort**0.5)
+
     composition = _Composition(classifier, generator, len(latents))
     best = _Best(latents, labels, radius)
     everything = torch.arange(len(latents))
     best.offer(everything, latents, composition.logits(latents, everything))
     open_images = (best.distance > 0).nonzero().squeeze(1)
     if len(open_images):
-        rows = _first_rows(composition, best, open_images, targets)
-        rows = _follow(composition, best, rows, 0, round(5 * patience)).within(1.5, best)
-        rows = _follow(composition, best, rows.and_turned_away(starts), 3, round(9 * patience)).within(1.15, best)
-        _follow(composition, best, rows.leaders(2), 12, round(12 * patience))
-        _shorten(composition, best, halvings=9)
+        rows = _first_rows(composition, best, open_images)
+        rows = _follow(composition, best, rows, 0, steps(3)).leaders(4 * effort)
+        rows = _follow(composition, best, rows, 3, steps(4)).leaders(2 * effort).and_turned_away(2 * effort)
+        rows = _follow(composition, best, rows, 5, steps(5)).leaders(2 * effort)
+        rows = _follow(composition, best, rows, 10, steps(8))
+        _touch(composition, best, rows.images, rows.directions * 1.03 * rows.radii[:, None], 0.94, 9)
+        found = ((best.distance > 0) & best.distance.isfinite()).nonzero().squeeze(1)
+        _touch(composition, best, found, best.points[found] - best.latents[found], 0.99, 6)
     return SearchResult(best.points, best.distance, best.reached, composition.evaluations)
 
 
@@ -143,14 +148,9 @@ class _Rows:
     def take(self, chosen: Tensor) -> "_Rows":
         return _Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
-    def within(self, factor: float, best: _Best) -> "_Rows":
-        """Those not farther than `factor` times the best of their image."""
-        reach = torch.minimum(self.nearest, self.radii)
-        return self.take(reach <= factor * best.distance[self.images])
-
     def leaders(self, count: int) -> "_Rows":
-        """The nearest `count` rows of each image."""
-        order = torch.argsort(self.nearest, stable=True)
+        """The `count` rows of each image that are nearest, or promise to be."""
+        order = torch.argsort(torch.minimum(self.nearest, self.radii), stable=True)
         order = order[torch.argsort(self.images[order], stable=True)]
         images = self.images[order]
         first = torch.searchsorted(images, images, right=False)
@@ -167,21 +167,23 @@ class _Rows:
         return _Rows(*(torch.cat([getattr(rows, field.name) for rows in (self, *more)]) for field in fields(self)))
 
 
-def _first_rows(composition: _Composition, best: _Best, images: Tensor, targets: int) -> _Rows:
-    """One row for each of the classes whose linearised boundary is nearest to I(x)."""
+def _first_rows(composition: _Composition, best: _Best, images: Tensor) -> _Rows:
+    """One row for each image and other class: towards its boundary as linearised at I(x)."""
     logits, gradients = composition.jacobian(best.latents[images], images)
+    count, classes = logits.shape
+    every = torch.arange(classes).expand(count, classes)
+    others = every[every != best.labels[images][:, None]].view(count, classes - 1)
     own = best.labels[images][:, None]
-    gap = logits - logits.gather(1, own)
-    normals = gradients - gradients.gather(1, own[..., None].expand(-1, -1, gradients.shape[2]))
-    distance = (-gap / normals.norm(dim=2).clamp_min(1e-12)).scatter(1, own, torch.inf)
-    classes = distance.topk(min(targets, distance.shape[1] - 1), largest=False).indices
-    chosen = classes[..., None].expand(-1, -1, gradients.shape[2])
+    gap = logits.gather(1, others) - logits.gather(1, own)
+    rows = torch.arange(count)[:, None]
+    normals = gradients[rows, others] - gradients[rows, own]
+    distance = -gap / normals.norm(dim=2).clamp_min(1e-12)
     return _Rows(
-        images.repeat_interleave(classes.shape[1]),
-        classes.reshape(-1),
-        F.normalize(normals.gather(1, chosen).flatten(0, 1), dim=1),
-        distance.gather(1, classes).reshape(-1).clamp(max=best.radius),
-        torch.full((classes.numel(),), torch.inf),
+        images.repeat_interleave(classes - 1),
+        others.reshape(-1),
+        F.normalize(normals.flatten(0, 1), dim=1),
+        distance.reshape(-1).clamp(max=best.radius),
+        torch.full((others.numel(),), torch.inf),
     )
 
 
@@ -205,13 +207,15 @@ def _follow(composition: _Composition, best: _Best, rows: _Rows, done: int, step
     return _Rows(rows.images, rows.classes, u, r, nearest)
 
 
-def _shorten(composition: _Composition, best: _Best, halvings: int) -> None:
-    """Bisect the straight line from I(x) to the best point for where the class changes."""
-    images = ((best.distance > 0) & best.distance.isfinite()).nonzero().squeeze(1)
-    start, end = best.latents[images], best.points[images].clone()
-    low, high = torch.full((len(images),), 0.9), torch.ones(len(images))
+def _touch(composition: _Composition, best: _Best, images: Tensor, steps: Tensor, low: float, halvings: int) -> None:
+    """Bisect the lines from I(x) to I(x) + step, from the share `low` on, for where the class changes."""
+    if len(images) == 0:
+        return
+    start = best.latents[images]
+    lows, highs = torch.full((len(images),), low), torch.ones(len(images))
+    best.offer(images, start + steps, composition.logits(start + steps, images))
     for _ in range(halvings):
-        middle = (low + high) / 2
-        points = start + middle[:, None] * (end - start)
+        middle = (lows + highs) / 2
+        points = start + middle[:, None] * steps
         crossed = best.offer(images, points, composition.logits(points, images))
-        low, high = torch.where(crossed, low, middle), torch.where(crossed, middle, high)
+        lows, highs = torch.where(crossed, lows, middle), torch.where(crossed, middle, highs)

@@ -1,0 +1,23 @@
+"""Robust: may I trust what this classifier just said? Start with: streamlit run app.py"""
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.components.navigation import navigation
+from pages.components.session import load_world
+from pages.components.style import apply_style
+from robust import DamagedWorld
+
+# A file, not a symbol: browsers fetch symbols for the tab from the network.
+ICON = Path(__file__).parent / "robust" / "examples" / "chicken.png"
+
+st.set_page_config(page_title="Robust", page_icon=ICON, layout="wide")
+apply_style()
+st.session_state.entered = True
+try:
+    load_world()
+except DamagedWorld as error:
+    st.error(str(error), icon=":material/broken_image:")
+    st.stop()
+navigation().run()

@@ -1,0 +1,22 @@
+"""The pages of the app and their order."""
+
+import streamlit as st
+
+
+def navigation():
+    """The top navigation; returns the page to run."""
+    pages = [
+        st.Page("pages/try_it.py", title="Try it", icon=":material/draw:", default=True),
+        st.Page("pages/thresholds.py", title="Thresholds", icon=":material/tune:"),
+        st.Page("pages/how_it_works.py", title="How δz works", icon=":material/route:"),
+        st.Page("pages/talk.py", title="Talk", icon=":material/co_present:"),
+    ]
+    return st.navigation(pages, position="top")
+
+
+def enter_through_app() -> None:
+    """Every page calls this first. Until `st.navigation` has run once in a server, Streamlit takes the folder pages/ for
+    an app of the old style, and runs the page of a deep link alone, without app.py. Then: say so, and start again."""
+    if "entered" not in st.session_state:
+        navigation()
+        st.rerun()

@@ -1,0 +1,169 @@
+"""What the pages share: the nets (loaded once), the judged input, and the settings of this visitor, kept in the URL."""
+
+import io
+import math
+from typing import NoReturn
+
+import streamlit as st
+
+from robust import Guard, Report
+from robust.examples import EXAMPLES
+from robust.preprocess import Prepared, prepare
+from robust.sets import TITLES
+from robust.thresholds import BOTH, EITHER, Side, refused_by_rule
+from robust.world import World
+
+PREFERRED_COMPARISON = "fashion-mnist"
+PRESETS = {  # the published operating points of a metric: label -> share of the reference refused
+    "delta_z": {"5th percentile": 0.05},
+    "vae_loss": {"95th percentile": 0.05, "Maximum": 0.0},
+}
+TALK = ("Digit 2", "Digit 4", "Digit 7", "Sandal", "Chicken", "Falafel", "Blank page")  # talk mode steps through these
+FARTHEST = 1e6  # a threshold of a link may be this far from 0; no metric comes near, and number fields can hold it
+
+
+@st.cache_resource(show_spinner="Loading the nets …")
+def load_world() -> World:
+    return World.load()
+
+
+@st.cache_resource(show_spinner=False)
+def default_guard() -> Guard:
+    """The guard with default thresholds; shared by all visitors, so nobody changes it."""
+    return Guard.of(load_world())
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def judge(picture: bytes) -> tuple[Prepared, Report]:
+    """Prepare a picture file and score it. Raises UnusableImage."""
+    prepared = prepare(picture)
+    return prepared, default_guard().inspect_prepared(prepared.pixels.unsqueeze(0))[0]
+
+
+@st.cache_data(show_spinner=False)
+def example_picture(name: str) -> bytes:
+    """An example of the gallery as a PNG file."""
+    buffer = io.BytesIO()
+    EXAMPLES[name]().save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def inspect_on_try_it(name: str, picture: bytes) -> NoReturn:
+    """Show a picture file on *Try it*, which takes it from `st.session_state.handed_over`."""
+    st.session_state.update(handed_over=(name, picture), example=None, way="Gallery")
+    st.switch_page("pages/try_it.py")
+
+
+def set_title(name: str) -> str:
+    """What people call a set of images."""
+    return TITLES.get(name, name)
+
+
+def rules() -> dict[str, str]:
+    """Every rule and what people read: "refuse when …"."""
+    titles = {name: metric.title for name, metric in default_guard().metrics.items()}
+    return titles | {EITHER: "either refuses", BOTH: "both refuse" if len(titles) == 2 else "all refuse"}
+
+
+def sides() -> dict[str, Side]:
+    return {name: metric.refuses for name, metric in default_guard().metrics.items()}
+
+
+class Settings:
+    """What one visitor has set. It outlives the widgets that change it, and it is in the URL.
+
+    A session begins with what its link says; from then on, the URL follows. Make one wherever the settings are used,
+    on every run: that is when the URL is brought up to date. Defaults are left out of it.
+    """
+
+    def __init__(self):
+        if "thresholds" not in st.session_state:
+            _begin(_defaults() | _from_link())
+        values = self.thresholds | {name: st.session_state.get(key) for name, key in _STATE.items()}
+        defaults = _defaults()
+        wanted = {name: str(value) for name, value in values.items() if value != defaults[name]}
+        if st.query_params.to_dict() != wanted:
+            st.query_params.from_dict(wanted)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        return st.session_state.thresholds
+
+    @property
+    def rule(self) -> str:
+        return st.session_state.rule
+
+    @property
+    def comparison(self) -> str:
+        return st.session_state.comparison
+
+    @property
+    def guard(self) -> Guard:
+        return default_guard().with_thresholds(self.thresholds, self.rule)
+
+    def set_threshold(self, metric: str, value: float) -> None:
+        self.set_thresholds({metric: value})
+
+    def set_thresholds(self, values: dict[str, float]) -> None:
+        st.session_state.thresholds = self.thresholds | {name: float(value) for name, value in values.items()}
+
+    def rates(self, rule: str) -> tuple[float, float]:
+        """FPR and FNR of a rule at the current thresholds, 0..1."""
+        world = load_world()
+        false_positives = refused_by_rule(rule, self.thresholds, sides(), world.reference)
+        refused = refused_by_rule(rule, self.thresholds, sides(), world.scores[self.comparison])
+        return float(false_positives.mean()), float((~refused).mean())
+
+
+# --- The URL: one parameter for each metric's threshold, and these -------------------------------------------------
+
+_STATE = {"rule": "rule", "set": "comparison", "example": "example", "step": "talk_step", "plot": "talk_plot"}
+
+
+def _defaults() -> dict:
+    guard, sets = default_guard(), load_world().comparison_sets
+    comparison = PREFERRED_COMPARISON if PREFERRED_COMPARISON in sets else sets[0]
+    others = {"rule": guard.rule, "set": comparison, "example": None, "step": 1, "plot": next(iter(guard.metrics))}
+    return guard.thresholds | others
+
+
+def _begin(values: dict) -> None:
+    st.session_state.thresholds = {name: values[name] for name in default_guard().metrics}
+    for name, key in _STATE.items():
+        st.session_state[key] = values[name]
+
+
+def _from_link() -> dict:
+    """What the link sets. What it sets wrongly is left out, and the visitor is told."""
+    values, mistakes = {}, []
+    for name in _defaults().keys() & st.query_params.keys():
+        try:
+            values[name] = _read(name, st.query_params[name])
+        except ValueError as mistake:
+            mistakes.append(str(mistake))
+    if mistakes:
+        st.toast(" ".join(sorted(mistakes)), icon=":material/link_off:", duration="long")
+    return values
+
+
+def _read(name: str, text: str) -> float | int | str:
+    """A value of the link. Raises ValueError with a sentence for the visitor."""
+    guard, shown = default_guard(), f"`{name}={text[:30].replace('`', '')}`"
+    if name in guard.metrics:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not abs(value) <= FARTHEST:
+            raise ValueError(f"The link says {shown}, which is not a usable number: the default is shown.")
+        return value
+    choices = {
+        "rule": {rule: rule for rule in rules()},
+        "set": {known: known for known in load_world().comparison_sets},
+        "example": {example: example for example in EXAMPLES},
+        "step": {str(step): step for step in range(1, len(TALK) + 1)},
+        "plot": {metric: metric for metric in guard.metrics},
+    }[name]
+    if text not in choices:
+        raise ValueError(f"The link says {shown}, which does not exist: the default is shown.")
+    return choices[text]

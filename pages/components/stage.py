@@ -1,0 +1,35 @@
+"""The controls of talk mode: keys on the whole page, for presenters' remotes too, and the same as small buttons."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+_HERE = Path(__file__).parent
+_STAGE = st.components.v2.component(
+    "robust_stage",
+    html="<div class='stage' role='toolbar' aria-label='Talk'></div>",
+    css=(_HERE / "stage.css").read_text(encoding="utf-8"),
+    js=(_HERE / "stage.js").read_text(encoding="utf-8"),
+)
+
+
+def stage(
+    *, step: int, steps: int, plots: list[str], plot: int, on_change: Callable[[int, int], None], key: str
+) -> bool:  # fmt: skip
+    """Listen for the speaker; True when the speaker leaves.
+
+    step, steps: where the sequence stands, 1 to `steps`, and how long it is.
+    plots, plot: titles of the plots, and the place (from 0) of the one on screen.
+    on_change: called with the step and the plot asked for.
+    """
+    seen = f"{key} last request"  # the last one Python has taken in: until it has, the browser counts on from its own
+
+    def take_request() -> None:
+        request = st.session_state[key].asked
+        st.session_state[seen] = request["id"]
+        on_change(min(max(int(request["step"]), 1), steps), min(max(int(request["plot"]), 0), len(plots) - 1))
+
+    data = {"step": step, "steps": steps, "plots": plots, "plot": plot, "seen": st.session_state.get(seen)}
+    asked = _STAGE(data=data, key=key, on_asked_change=take_request).asked
+    return bool(asked) and asked["leaves"]

@@ -1,0 +1,241 @@
+"""Try it: give the classifier a picture, see its answer, and whether to trust it."""
+
+import html
+
+import numpy as np
+import streamlit as st
+from streamlit_drawable_canvas import st_canvas
+
+from pages.components.gallery import gallery
+from pages.components.navigation import enter_through_app
+from pages.components.pictures import as_picture, example_thumbnails, probability_bars, small
+from pages.components.session import (
+    PRESETS,
+    Settings,
+    default_guard,
+    example_picture,
+    judge,
+    load_world,
+    rules,
+    set_title,
+)
+from pages.components.style import as_data_url
+from pages.components.threshold_plot import Series, threshold_plot
+from robust import Report, UnusableImage
+from robust.preprocess import Prepared, open_image
+from robust.thresholds import threshold_at_fpr
+
+WAYS = ("Draw", "Upload", "Camera", "Gallery")
+PAD = 280
+HANDED_OVER = ""  # name of the handed-over picture in the gallery
+
+# --- The picture ---------------------------------------------------------------------------------------------------
+
+
+def picked_picture() -> bytes | None:
+    """The picture file of the way of input now on screen, or None while there is none."""
+    st.session_state.setdefault(
+        "way", st.session_state.get("last_way") or ("Gallery" if st.session_state.example else "Draw")
+    )
+    way = st.segmented_control(
+        "Input", WAYS, required=True, label_visibility="collapsed", key="way", width="stretch",
+    )  # fmt: skip
+    if way == "Draw":
+        return drawing()
+    if way == "Upload":
+        file = st.file_uploader(
+            "A photo or drawing, at most 10 MB", type=["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"]
+        )
+        return file.getvalue() if file else None
+    if way == "Camera":
+        file = st.camera_input("Hold a digit, or anything else, before the camera")
+        return file.getvalue() if file else None
+    return picked_example()
+
+
+def drawing() -> bytes | None:
+    """The pad. What was drawn comes back when the visitor returns from another way of input."""
+    if st.session_state.get("last_way") != "Draw":
+        st.session_state.pad_start = st.session_state.get("pad_drawing")
+    width = st.session_state.setdefault("pen", 20)
+    st.space("medium")  # the pad's toolbar floats above it
+    result = st_canvas(
+        stroke_width=width,
+        stroke_color="#FFFFFF",
+        background_color="#000000",
+        width=PAD,
+        height=PAD,
+        initial_drawing=st.session_state.get("pad_start"),
+        return_image_data=True,
+        key="pad",
+    )
+    st.slider("Pen width", 8, 40, key="pen")
+    st.session_state.pad_drawing = result.json_data
+    if result.image_bytes:  # a pad that has just come back sends none until the next stroke
+        st.session_state.pad_picture = result.image_bytes
+    drawn = bool(result.json_data and result.json_data.get("objects"))
+    return st.session_state.get("pad_picture") if drawn else None
+
+
+def picked_example() -> bytes | None:
+    """The gallery; a picture that another page handed over comes first."""
+    handed_over, example = st.session_state.get("handed_over"), st.session_state.example
+    pictures = example_thumbnails()
+    if handed_over:
+        name, picture = handed_over
+        pictures = [(HANDED_OVER, name, as_data_url(small(open_image(picture)))), *pictures]
+    chosen = example or (HANDED_OVER if handed_over else None)
+    picked = gallery("Examples", pictures, chosen, key="examples", version=pictures[0][2])
+    if picked and picked != chosen:
+        st.session_state.example = None if picked == HANDED_OVER else picked
+        st.rerun()
+    return handed_over[1] if chosen == HANDED_OVER else example_picture(chosen) if chosen else None
+
+
+# --- The answer ----------------------------------------------------------------------------------------------------
+
+
+def show_waiting(message: str) -> None:
+    st.html(
+        f"<div class='verdict waiting' role='status'><div class='digit'>?</div><div class='word'>{html.escape(message)}</div></div>"
+    )
+
+
+def show_verdict(report: Report) -> None:
+    """The digit and the rule's word, legible from the back row."""
+    kind, icon = ("reliable", "✓") if report.reliable else ("unreliable", "⊘")
+    word, _, why = report.reason.partition(": ")
+    st.html(
+        f"<div class='verdict {kind}' role='status' aria-live='polite'><div class='digit'>{report.prediction}</div>"
+        f"<div><div class='word'>{icon} {word}</div><div class='why'>{why}</div>"
+        f"<div class='why'>LeNet gives it {report.probability:.1%}</div></div></div>"
+    )
+
+
+def show_pictures(prepared: Prepared) -> None:
+    """The picture as given, and as the net sees it: 28x28, enlarged, not blurred."""
+    seen = as_picture(prepared.pixels)
+    st.html(
+        "<div class='pictures'>"
+        f"<figure><img src='{as_data_url(prepared.original)}' alt='the picture as given'><figcaption>as given</figcaption></figure>"
+        f"<figure><img class='pixels' src='{as_data_url(seen)}' alt='the picture as the net sees it'>"
+        "<figcaption>as the net sees it</figcaption></figure></div>"
+    )
+
+
+def show_scores(report: Report) -> None:
+    guard = default_guard()
+    rows = "".join(
+        f"<tr><td><b>{verdict.title}</b></td><td>{show_number(verdict.score, guard.metrics[name].digits)}</td>"
+        f"<td>{show_number(verdict.threshold, guard.metrics[name].digits)}</td><td>{verdict.percentile:.1f}</td>"
+        f"<td class='{'reliable' if verdict.reliable else 'unreliable'}'><b>{'✓ accepts' if verdict.reliable else '⊘ refuses'}</b></td></tr>"
+        for name, verdict in report.verdicts.items()
+    )
+    st.html(
+        "<table class='scores'><thead><tr><th>metric</th><th>value</th><th>threshold</th>"
+        f"<th title='per cent of the MNIST test images with a smaller or equal value'>percentile</th><th></th></tr></thead>{rows}</table>"
+    )
+
+
+def show_number(value: float, digits: int) -> str:
+    return "∞" if np.isinf(value) else f"{value:.{digits}f}"
+
+
+def show_rule(settings: Settings) -> None:
+    st.session_state.rule_choice = settings.rule
+    st.segmented_control(
+        "Refuse when", list(rules()), format_func=rules().get, required=True, key="rule_choice",
+        on_change=lambda: st.session_state.update(rule=st.session_state.rule_choice),
+    )  # fmt: skip
+    fpr, fnr = settings.rates(settings.rule)
+    st.html(
+        f"<div><b data-rate='fpr'>FPR {fpr:.2%}</b> good digits refused &nbsp;·&nbsp; "
+        f"<b data-rate='fnr'>FNR {fnr:.2%}</b> {set_title(settings.comparison)} accepted</div>"
+    )
+
+
+# --- The thresholds ------------------------------------------------------------------------------------------------
+
+
+def show_threshold(name: str, settings: Settings, report: Report | None) -> None:
+    """One metric's histograms, line, slider and presets; all of them move the same number."""
+    world, metric = load_world(), default_guard().metrics[name]
+    reference, comparison = world.reference[name], world.scores[settings.comparison][name]
+    threshold_plot(
+        title=metric.title,
+        reference=Series(f"{set_title(world.in_distribution)} test", reference),
+        comparison=Series(set_title(settings.comparison), comparison),
+        threshold=settings.thresholds[name],
+        refuses=metric.refuses,
+        input_score=report.verdicts[name].score if report else None,
+        log=metric.long_tailed,
+        digits=metric.digits,
+        height=190,
+        compact=True,
+        key=f"plot_{name}",
+        on_change=lambda value: settings.set_threshold(name, value),
+    )
+    low, high, presets = 0.0, slider_top(name), PRESETS.get(name, {})
+    slider, *buttons = st.columns([4 - len(presets)] + [1] * len(presets), vertical_alignment="center")
+    st.session_state[f"slider_{name}"] = min(max(settings.thresholds[name], low), high)
+    slider.slider(
+        f"{metric.title} threshold", low, high, step=10.0**-metric.digits, key=f"slider_{name}", label_visibility="collapsed",
+        format=f"%.{metric.digits}f",
+        on_change=lambda: settings.set_threshold(name, st.session_state[f"slider_{name}"]),
+    )  # fmt: skip
+    for button, (label, share) in zip(buttons, presets.items()):
+        value = threshold_at_fpr(reference, share, metric.refuses)
+        button.button(
+            label, key=f"preset_{name}_{label}", width="stretch", on_click=settings.set_threshold, args=(name, value),
+            help=f"The published operating point: {metric.title} threshold {value:.{metric.digits}f}",
+        )  # fmt: skip
+
+
+def slider_top(name: str) -> float:
+    """Half as far again as the reference set reaches."""
+    reference, digits = load_world().reference[name], default_guard().metrics[name].digits
+    return float(np.ceil(1.5 * reference[np.isfinite(reference)].max() * 10**digits) / 10**digits)
+
+
+@st.fragment
+def answer(picture: tuple[Prepared, Report] | None, message: str) -> None:
+    """Everything that follows the thresholds. Moving one reruns this alone, and no net."""
+    settings = Settings()
+    left, right = st.columns([1, 1.35], gap="medium")
+    report = settings.guard.reconsider(picture[1]) if picture else None
+    with left:
+        if picture:
+            show_verdict(report)
+            show_pictures(picture[0])
+            st.html(probability_bars(report.probabilities))
+            show_scores(report)
+        else:
+            show_waiting(message)
+        show_rule(settings)
+    with right:
+        for name in settings.guard.metrics:
+            show_threshold(name, settings, report)
+
+
+def judged(picture: bytes | None) -> tuple[tuple[Prepared, Report] | None, str]:
+    """The picture's report; or None and what to tell the visitor."""
+    if picture is None:
+        return None, {"Draw": "Draw a digit, or anything else"}.get(st.session_state.way, "Choose a picture")
+    try:
+        return judge(picture), ""
+    except UnusableImage as error:
+        st.error(str(error), icon=":material/broken_image:")
+        return None, "Nothing to read yet"
+
+
+enter_through_app()
+Settings()  # what the link says, before anything is shown
+input_column, answer_column = st.columns([300, 1000], gap="medium")
+with input_column:
+    picture_file = picked_picture()
+    picture, message = judged(picture_file)
+st.session_state.last_way = st.session_state.way
+if picture:
+    st.session_state.picture = picture_file  # for the other pages
+with answer_column:
+    answer(picture, message)

@@ -1,0 +1,95 @@
+"""The commands, run as a user runs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from robust.cli import main
+from robust.examples import EXAMPLES, samples
+
+FIELDS = [
+    "path",
+    "prediction",
+    "probability",
+    "delta_z",
+    "vae_loss",
+    "delta_z_reliable",
+    "vae_loss_reliable",
+    "reliable",
+]
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    for i, image in enumerate(samples()["mnist_images"][::50]):
+        Image.fromarray(image[0].numpy()).save(tmp_path / f"{i}.png")
+    EXAMPLES["Chicken"]().save(tmp_path / "chicken.png")
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    (tmp_path / "notes.txt").write_text("not meant to be scored")
+    return tmp_path
+
+
+def score(*arguments) -> tuple[int, list[dict]]:
+    result = CliRunner().invoke(main, ["score", *map(str, arguments)])
+    return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_scores_files_and_folders_in_input_order(folder):
+    status, rows = score(folder / "3.png", folder)
+    assert status == 1
+    names = [Path(row["path"]).name for row in rows]
+    assert names == ["3.png", "0.png", "1.png", "2.png", "3.png", "broken.png", "chicken.png"]
+    broken = rows[5]
+    assert list(broken) == ["path", "error"]
+    assert all(list(row) == FIELDS for row in rows if row is not broken)
+    assert rows[0] == rows[4]
+    assert not rows[6]["reliable"]
+
+
+def test_exit_status_is_zero_when_every_file_was_scored(folder):
+    status, rows = score(folder / "0.png", folder / "chicken.png")
+    assert status == 0
+    assert len(rows) == 2
+
+
+def test_a_missing_file_is_one_line_and_the_others_are_scored(folder):
+    status, rows = score(folder / "none.png", folder / "1.png")
+    assert status == 1
+    assert "error" in rows[0]
+    assert rows[1]["prediction"] in range(10)
+
+
+def test_rule_decides_reliable(folder):
+    _, rows = score(folder, "--rule", "vae_loss")
+    assert all(row["reliable"] == row["vae_loss_reliable"] for row in rows if "error" not in row)
+    result = CliRunner().invoke(main, ["score", str(folder), "--rule", "perhaps"])
+    assert result.exit_code == 2
+    assert "no rule named" in result.output
+
+
+def test_missing_weights_are_one_sentence_not_a_traceback(folder):
+    command = [sys.executable, "-m", "robust", "score", str(folder), "--world", "no-such-world"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    assert result.returncode == 2
+    assert "There are no trained nets in no-such-world" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_report_prints_ours_beside_the_published_figures():
+    text = CliRunner().invoke(main, ["report"]).stdout
+    markdown = CliRunner().invoke(main, ["report", "--markdown"]).stdout
+    for figure in ("34.40%", "3.55%", "0.25%", "121.60", "63.4%"):
+        assert figure in text
+        assert figure in markdown
+    assert markdown.count("### ") == 5
+
+
+def test_the_figures_in_the_readme_are_todays():
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    markdown = CliRunner().invoke(main, ["report", "--markdown"]).stdout.strip()
+    assert f"<!-- report -->\n\n{markdown}\n\n<!-- /report -->" in readme
