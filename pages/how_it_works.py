@@ -9,11 +9,12 @@ from torch import Tensor
 from pages.components.gallery import gallery
 from pages.components.navigation import enter_through_app
 from pages.components.pictures import as_picture, example_thumbnails, probability_bars, small
-from pages.components.session import Settings, default_guard, example_picture, judge
+from pages.components.session import Settings, default_guard, example_picture, judge, load_world
 from pages.components.style import as_data_url
 from robust import Report, UnusableImage
 from robust.explain import VAEParts, Walk, vae_parts, walk
 from robust.preprocess import open_image
+from robust.report import as_markdown, search_tables
 
 CLOTHES = ("Sandal", "Trouser", "Bag", "Ankle boot")
 SHOWN = (*(f"Digit {digit}" for digit in range(10)), *CLOTHES, "Chicken", "Falafel", "Random noise", "Blank page")
@@ -315,3 +316,5 @@ else:
     show_walk(report, walk_of(picture))
     show_comparison(name, picture)
     show_vae(report, parts_of(picture))
+with st.expander("How near to the true δz the search comes"):
+    st.markdown(as_markdown(search_tables(load_world().folder)) or "Not measured on these nets yet.")

@@ -142,9 +142,8 @@ def search(world, digits, algorithm_2, algorithm_1):
 
     Foolbox's attacks join where it is installed: pip install -r requirements-benchmark.txt
     """
-    from robust.benchmarks.search import run, summary, table
-    from robust.report import as_text
+    from robust.benchmarks.search import run
+    from robust.report import as_text, search_tables
 
-    measured = run(world_folder(world), digits, algorithm_2, algorithm_1)
-    click.echo(as_text([table(measured)]))
-    click.echo("\n".join(["", *summary(measured)]))
+    run(world_folder(world), digits, algorithm_2, algorithm_1)
+    click.echo(as_text(search_tables(world_folder(world))))

@@ -40,7 +40,19 @@ def tables(folder: Path) -> list[Table]:
         confidence_table(comparisons, talk),
         rule_table(reference, comparisons, talk),
         example_table(manifest["figures"]["examples"], talk),
+        *search_tables(folder),
     ]
+
+
+def search_tables(folder: Path) -> list[Table]:
+    """The benchmark of the δz search, where it has been run on this world."""
+    from robust.benchmarks import search  # which makes tables, too
+
+    file = folder / search.FILE
+    if not file.exists():
+        return []
+    measured = json.loads(file.read_text())
+    return [search.table(measured), Table("In short", ["", "", ""], search.summary(measured))]
 
 
 def nets_table(manifest: dict, reference: dict, talk: dict | None) -> Table:
