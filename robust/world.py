@@ -58,7 +58,7 @@ def write_manifest(folder: Path, updates: dict) -> None:
 def checked(folder: Path, name: str, manifest: dict) -> Path:
     """The path of a file whose hash is the manifest's. Raises DamagedWorld otherwise."""
     path = folder / name
-    remedy = "Restore it from the repository, or make it again with: python -m robust train"
+    remedy = "Restore it, or make it again (a world with: python -m robust train)."
     if name not in manifest.get("sha256", {}) or not path.is_file():
         raise DamagedWorld(f"{path} is missing. {remedy}")
     if sha256(path) != manifest["sha256"][name]:

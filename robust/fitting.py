@@ -1,0 +1,356 @@
+"""Fitting a guard to any classifier: check everything, train the metrics' nets, calibrate, save and load.
+
+A saved guard is one folder:
+
+    vae, generator, inverter .safetensors    the nets of its metrics
+    scores.safetensors                       the reference distributions, "test/<metric>"
+    fingerprint.safetensors                  a few test images and the classifier's answers to them
+    manifest.json                            configuration, metrics, thresholds, rule, SHA-256 of every file
+
+The classifier itself is not in it: it is the caller's, and `Guard.load(folder, classifier=...)` takes it back.
+"""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from robust import training
+from robust.classifier import AnyClassifier, same_answers
+from robust.config import Config
+from robust.data import checksum, to_float
+from robust.guard import Guard, Report
+from robust.images import check_floats, check_shape, image_set, read_image
+from robust.metrics import DeltaZ, Metric, VAELoss
+from robust.thresholds import FPR, Percentile
+from robust.world import (
+    SCORES,
+    build_net,
+    checked,
+    read_manifest,
+    read_scores,
+    write_manifest,
+    write_scores,
+)
+
+KIND = "fitted guard"
+NETS = {"vae_loss": ("vae",), "delta_z": ("generator", "inverter")}
+FEWEST_TO_TRAIN, FEWEST_TO_TEST = 128, 100  # one training batch; an FPR in whole per cents
+PROBES = 1000  # test images that the classifier is tried on before training
+REFERENCE = 2000  # test images with a δz: minutes; an FPR of 5 % is then good to ±0.5 %
+BLACK_BOX_REFERENCE = 500  # each some 1,600 classifications; an FPR of 5 % is then good to ±1 %
+FINGERPRINT = 16
+BATCH = 32  # images scored for each tick of the progress bar
+
+
+class FittedGuard(Guard):
+    """A guard made by `Guard.fit`. It takes images as they are (`robust.images.read_image` says which), and it can be
+    saved, loaded and calibrated anew."""
+
+    classifier: AnyClassifier
+
+    def __init__(
+        self,
+        classifier: AnyClassifier,
+        config: Config,
+        metrics: Sequence[str],
+        reference: dict[str, np.ndarray],
+        fingerprint: dict[str, Tensor],
+        thresholds: dict[str, float | FPR | Percentile],
+        rule: str,
+    ):
+        """`fingerprint`: "images" uint8 (N, channels, size, size) and "answers" (N, classes), as probabilities."""
+        self.config, self.fingerprint = config, fingerprint
+        self.nets = {name: _to_score(build_net(name, config)) for metric in metrics for name in NETS[metric]}
+        super().__init__(classifier, [self._metric(name, classifier) for name in metrics], reference, thresholds, rule)
+
+    def _metric(self, name: str, classifier: AnyClassifier) -> Metric:
+        if name == "vae_loss":
+            return VAELoss(self.nets["vae"])
+        return DeltaZ(classifier, self.nets["generator"], self.nets["inverter"], classifier.has_gradients)
+
+    def load_nets(self, files: dict[str, Path]) -> None:
+        """Weights for `self.nets`, from their safetensors files."""
+        for name, net in self.nets.items():
+            net.load_state_dict(load_file(files[name]))
+
+    def read(self, image) -> Tensor:
+        """An image as float (channels, size, size), by `read_image`. Raises UnusableImage."""
+        return read_image(image, **self.config.shape)
+
+    def inspect_prepared(self, images: Tensor) -> list[Report]:
+        """Reports on images (N, channels, size, size), floats in [0, 1]. Raises ValueError for others."""
+        if len(images) == 0:
+            return []
+        check_shape(images, **self.config.shape, what="The images")
+        check_floats(images, "The images")
+        return super().inspect_prepared(images)
+
+    def calibrate(self, test_data) -> "FittedGuard":
+        """Take the reference distributions from other good images, without training, and return this guard.
+
+        `test_data` as in `Guard.fit`. Thresholds that were chosen by FPR or percentile move; those chosen by value
+        stay. With δz, at most 2,000 images are scored, or 500 where the classifier gives no gradients, drawn by
+        chance. Raises ValueError, and changes nothing, for images that do not fit.
+        """
+        images = self._drawn(_test_images(test_data, self.config))
+        self._check_fprs(len(images))
+        parts = []
+        with tqdm(total=len(images), desc="calibrate", unit="image") as progress:
+            for part in images.split(BATCH):
+                part = to_float(part)
+                parts.append(self.score(part, self.probabilities(part).argmax(1)))
+                progress.update(len(part))
+        self.reference = {name: np.concatenate([part[name] for part in parts]) for name in self.metrics}
+        self._choose({}, self.rule)
+        self._warn_of_idle_metrics()
+        return self
+
+    def _drawn(self, images: Tensor) -> Tensor:
+        """The test images that are scored: a sample where δz is among the metrics."""
+        if "delta_z" not in self.metrics:
+            return images
+        most = REFERENCE if self.classifier.has_gradients else BLACK_BOX_REFERENCE
+        return images[_draw(len(images), most)]
+
+    def _check_fprs(self, count: int) -> None:
+        """Raises ValueError for an FPR that `count` reference images cannot tell from 0."""
+        for name, choice in self.choices.items():
+            if isinstance(choice, FPR) and 0 < choice.share * count < 1:
+                raise ValueError(
+                    f"An FPR of {choice.share:g} for {name} needs at least {int(np.ceil(1 / choice.share))} test "
+                    f"images to be measured on, and {count} are scored: choose a larger FPR, or a threshold by value."
+                )
+
+    def _warn_of_idle_metrics(self) -> None:
+        scores, threshold = self.reference.get("delta_z"), self.thresholds.get("delta_z")
+        if scores is not None and threshold == 0:
+            warnings.warn(
+                f"δz refuses nothing at its threshold of 0: for {np.mean(scores == 0):.0%} of the test images the "
+                "classifier already reads their reconstruction G(I(x)) otherwise. Fit with more steps, or without δz.",
+                stacklevel=3,
+            )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the guard into one folder of safetensors and JSON, which `Guard.load` reads; a guard there is replaced.
+
+        The folder then holds 16 of the test images. Raises ValueError for a folder with something else in it.
+        """
+        folder = Path(folder)
+        is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        if not is_free and not ((folder / "manifest.json").exists() and is_fitted(folder)):
+            raise ValueError(f"{folder} holds something else than a guard: choose a new folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in folder.glob("*.safetensors"):  # of the guard that this one replaces
+            file.unlink()
+        for name, net in self.nets.items():
+            training.save_net(net, folder / f"{name}.safetensors")
+        write_scores(folder, {"test": self.reference})
+        save_file(self.fingerprint, folder / "fingerprint.safetensors")
+        about = {
+            "format": 1,
+            "kind": KIND,
+            "config": asdict(self.config),
+            "metrics": list(self.metrics),
+            "thresholds": {name: _as_json(choice) for name, choice in self.choices.items()},
+            "rule": self.rule,
+            "classifier": {
+                "gives_probabilities": self.classifier.gives_probabilities,
+                "has_gradients": self.classifier.has_gradients,
+            },
+        }
+        write_manifest(folder, about)
+
+
+def fit(
+    classifier,
+    train_data,
+    test_data,
+    metrics: Sequence[str],
+    fpr: float,
+    thresholds: dict[str, float | FPR | Percentile] | None,
+    rule: str,
+    steps: int,
+    seed: int,
+    checkpoints: str | Path | None,
+) -> FittedGuard:
+    """`Guard.fit`, which explains the arguments."""
+    metrics = _metric_names(metrics)
+    if steps < 1:
+        raise ValueError(f"steps is the number of training steps of each stage, at least 1, not {steps}.")
+    train = image_set(train_data, "train_data")
+    if len(train) < FEWEST_TO_TRAIN:
+        raise ValueError(f"train_data holds {len(train)} images; at least {FEWEST_TO_TRAIN} are needed.")
+    config = Config(
+        channels=train.shape[1],
+        size=train.shape[2],
+        seed=seed,
+        augment=False,
+        vae_steps=steps,
+        wgan_steps=steps,
+        inverter_steps=steps,
+    )
+    test = _test_images(test_data, config)
+    if torch.equal(train, test):
+        raise ValueError("test_data are the training images: give images that neither net nor classifier has seen.")
+    probes = test[_draw(len(test), PROBES)]
+    wrapped = AnyClassifier.probe(classifier, to_float(probes))
+    guard = FittedGuard(  # with untrained nets, to find every mistake before the training
+        wrapped,
+        config,
+        metrics,
+        {name: np.arange(2.0) for name in metrics},
+        _fingerprint(wrapped, probes[:FINGERPRINT]),
+        {name: FPR(fpr) for name in metrics} | (thresholds or {}),
+        rule,
+    )
+    guard._check_fprs(len(guard._drawn(test)))
+    guard.inspect_prepared(to_float(probes[:2]))
+    with _workplace(checkpoints, train) as folder:
+        _train(train, config, metrics, folder)
+        guard.load_nets({name: folder / f"{name}.safetensors" for name in guard.nets})
+        return guard.calibrate(test)
+
+
+def is_fitted(folder: str | Path) -> bool:
+    """Whether a folder holds a saved guard, rather than a world. Raises DamagedWorld when it holds neither."""
+    return read_manifest(Path(folder)).get("kind") == KIND
+
+
+def load(
+    folder: str | Path,
+    classifier,
+    thresholds: dict[str, float | FPR | Percentile] | None = None,
+    rule: str | None = None,
+) -> FittedGuard:
+    """A saved guard, around its classifier. `Guard.load`, which explains the arguments, comes here."""
+    folder = Path(folder)
+    if classifier is None:
+        raise ValueError(
+            f"The guard in {folder} needs its classifier back: Guard.load({str(folder)!r}, classifier=...)"
+        )
+    manifest = read_manifest(folder)
+    fingerprint = load_file(checked(folder, "fingerprint.safetensors", manifest))
+    wrapped = AnyClassifier(classifier, **manifest["classifier"])
+    _check_fingerprint(wrapped, fingerprint, folder)
+    guard = FittedGuard(
+        wrapped,
+        Config(**manifest["config"]),
+        manifest["metrics"],
+        read_scores(checked(folder, SCORES, manifest))["test"],
+        fingerprint,
+        {name: _from_json(choice) for name, choice in manifest["thresholds"].items()} | (thresholds or {}),
+        rule or manifest["rule"],
+    )
+    guard.load_nets({name: checked(folder, f"{name}.safetensors", manifest) for name in guard.nets})
+    return guard
+
+
+# --- Before training -----------------------------------------------------------------------------------------------
+
+
+def _metric_names(metrics: Sequence[str]) -> list[str]:
+    names = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
+    unknown = [str(name) for name in names if name not in NETS]
+    if unknown or not names:
+        raise ValueError(
+            f"There is no metric named {', '.join(unknown) or '(none given)'}; there are {', '.join(NETS)}."
+        )
+    return names
+
+
+def _test_images(test_data, config: Config) -> Tensor:
+    images = image_set(test_data, "test_data")
+    check_shape(images, **config.shape, what="test_data")
+    if len(images) < FEWEST_TO_TEST:
+        raise ValueError(
+            f"test_data holds {len(images)} images; at least {FEWEST_TO_TEST} are needed to take thresholds from."
+        )
+    return images
+
+
+def _draw(count: int, most: int) -> Tensor:
+    """Positions of at most `most` of `count` images, drawn by chance, always the same."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
+
+
+def _fingerprint(classifier: AnyClassifier, images: Tensor) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return {"images": images.clone(), "answers": classifier(to_float(images)).softmax(1)}
+
+
+def _check_fingerprint(classifier: AnyClassifier, stored: dict[str, Tensor], folder: Path) -> None:
+    images = to_float(stored["images"])
+    try:
+        with torch.no_grad():
+            answers = classifier(images).softmax(1)
+    except Exception as error:  # whatever the caller's classifier raises
+        raise ValueError(
+            f"The classifier failed on the images stored with the guard in {folder}: {type(error).__name__}: {error}"
+        ) from error
+    alike = same_answers(stored["answers"].numpy(), answers.numpy())
+    if not alike.all():
+        raise ValueError(
+            f"This is not the classifier that the guard in {folder} was fitted to: it answers {int((~alike).sum())} "
+            f"of {len(alike)} stored images differently. Give that classifier, or fit a guard to this one."
+        )
+    if classifier.has_gradients and not classifier.finds_gradients(images):
+        raise ValueError(
+            f"The guard in {folder} was fitted to a classifier with gradients, and this one gives none, so that its δz "
+            "would not be comparable. Give that classifier, or fit a guard to this one."
+        )
+
+
+# --- Training ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _workplace(checkpoints: str | Path | None, train: Tensor) -> Iterator[Path]:
+    """A folder to train in, gone when the fit is done; one in `checkpoints` stays while it is not.
+
+    It is named after the training images: with others, the checkpoints there would be wrong.
+    """
+    if checkpoints is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    folder = Path(checkpoints) / f"fit-{checksum(train)[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _train(images: Tensor, config: Config, metrics: list[str], folder: Path) -> None:
+    if "vae_loss" in metrics:
+        training.train_vae(images, config, folder)
+    if "delta_z" in metrics:
+        training.train_wgan(images, config, folder)
+        training.train_inverter(images, config, folder)
+
+
+def _to_score(net: nn.Module) -> nn.Module:
+    return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # as in World.load
+
+
+# --- Saving --------------------------------------------------------------------------------------------------------
+
+
+def _as_json(choice: float | FPR | Percentile) -> float | dict:
+    if isinstance(choice, FPR):
+        return {"fpr": choice.share}
+    return {"percentile": choice.rank} if isinstance(choice, Percentile) else float(choice)
+
+
+def _from_json(choice: float | dict) -> float | FPR | Percentile:
+    if not isinstance(choice, dict):
+        return choice
+    return FPR(choice["fpr"]) if "fpr" in choice else Percentile(choice["percentile"])
