@@ -13,7 +13,7 @@ The classifier itself is not in it: it is the caller's, and `Guard.load(folder, 
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -102,7 +102,7 @@ class FittedGuard(Guard):
         stay. With δz, at most 2,000 images are scored, or 500 where the classifier gives no gradients, drawn by
         chance. Raises ValueError, and changes nothing, for images that do not fit.
         """
-        images = self._drawn(_test_images(test_data, self.config))
+        images = _drawn(_test_images(test_data, self.config), self.metrics, self.classifier)
         self._check_fprs(len(images))
         parts = []
         with tqdm(total=len(images), desc="calibrate", unit="image") as progress:
@@ -115,12 +115,9 @@ class FittedGuard(Guard):
         self._warn_of_idle_metrics()
         return self
 
-    def _drawn(self, images: Tensor) -> Tensor:
-        """The test images that are scored: a sample where δz is among the metrics."""
-        if "delta_z" not in self.metrics:
-            return images
-        most = REFERENCE if self.classifier.has_gradients else BLACK_BOX_REFERENCE
-        return images[_draw(len(images), most)]
+    def _choose(self, thresholds: dict[str, float | FPR | Percentile], rule: str) -> None:
+        super()._choose(thresholds, rule)
+        self._check_fprs(len(next(iter(self.reference.values()))))
 
     def _check_fprs(self, count: int) -> None:
         """Raises ValueError for an FPR that `count` reference images cannot tell from 0."""
@@ -208,12 +205,11 @@ def fit(
         wrapped,
         config,
         metrics,
-        {name: np.arange(2.0) for name in metrics},
+        {name: np.zeros(len(_drawn(test, metrics, wrapped))) for name in metrics},
         _fingerprint(wrapped, probes[:FINGERPRINT]),
         {name: FPR(fpr) for name in metrics} | (thresholds or {}),
         rule,
     )
-    guard._check_fprs(len(guard._drawn(test)))
     guard.inspect_prepared(to_float(probes[:2]))
     with _workplace(checkpoints, train) as folder:
         _train(train, config, metrics, folder)
@@ -276,6 +272,13 @@ def _test_images(test_data, config: Config) -> Tensor:
             f"test_data holds {len(images)} images; at least {FEWEST_TO_TEST} are needed to take thresholds from."
         )
     return images
+
+
+def _drawn(images: Tensor, metrics: Collection[str], classifier: AnyClassifier) -> Tensor:
+    """The test images that are scored: a sample where δz is among the metrics."""
+    if "delta_z" not in metrics:
+        return images
+    return images[_draw(len(images), REFERENCE if classifier.has_gradients else BLACK_BOX_REFERENCE)]
 
 
 def _draw(count: int, most: int) -> Tensor:

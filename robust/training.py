@@ -63,7 +63,7 @@ def two_descents(optimizer, steps: int):
     first = first_descent(steps)
 
     def share(step: int) -> float:
-        return 1 - step / first if step < first else 0.5 * (steps - step) / (steps - first)
+        return 1 - step / first if step < first else 0.5 * (steps - step) / max(1, steps - first)
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 

@@ -196,6 +196,8 @@ def test_thresholds_by_fpr_percentile_and_value(guard):
     losses = guard.reference["vae_loss"]
     for choice, value in [(FPR(0.2), np.sort(losses)[79]), (Percentile(50), np.sort(losses)[50]), (77.5, 77.5)]:
         assert guard.with_thresholds({"vae_loss": choice}).thresholds["vae_loss"] == pytest.approx(value, rel=0.01)
+    with pytest.raises(ValueError, match="needs at least 200 test images"):
+        guard.with_thresholds({"vae_loss": FPR(0.005)})
     changed = guard.with_thresholds({"vae_loss": 77.5}, "vae_loss").with_thresholds({"delta_z": 1.5})
     assert changed.thresholds == {"vae_loss": 77.5, "delta_z": 1.5}
     assert changed.rule == "vae_loss"
@@ -353,6 +355,7 @@ def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
     fitting_code, loading_code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     assert "steps=8000" in fitting_code
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fitting, "BLACK_BOX_REFERENCE", 100)
     monkeypatch.setattr(torchvision.datasets, "MNIST", FewDigits)
     names = {}
     with warnings.catch_warnings():
