@@ -5,19 +5,21 @@ from pathlib import Path
 import streamlit as st
 
 from pages.components.navigation import navigation
-from pages.components.session import load_world
+from pages.components.session import choose_world, load_world
 from pages.components.style import apply_style
 from robust import DamagedWorld
 
 # A file, not a symbol: browsers fetch symbols for the tab from the network.
 ICON = Path(__file__).parent / "robust" / "examples" / "chicken.png"
 
-st.set_page_config(page_title="Robust", page_icon=ICON, layout="wide")
+st.set_page_config(page_title="Robust", page_icon=ICON, layout="wide", initial_sidebar_state=200)
 apply_style()
 st.session_state.entered = True
+page = navigation()
+choose_world()
 try:
     load_world()
 except DamagedWorld as error:
     st.error(str(error), icon=":material/broken_image:")
     st.stop()
-navigation().run()
+page.run()

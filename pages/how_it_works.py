@@ -1,5 +1,7 @@
 """How δz works: the two metrics explained on one picture, step by step, for a speaker and an audience."""
 
+import html
+
 import numpy as np
 import streamlit as st
 from PIL import Image, ImageColor
@@ -8,18 +10,27 @@ from torch import Tensor
 
 from pages.components.gallery import gallery
 from pages.components.navigation import enter_through_app
-from pages.components.pictures import as_picture, example_thumbnails, probability_bars, small
-from pages.components.session import Settings, default_guard, example_picture, judge, load_world
+from pages.components.pictures import LETTERS, as_picture, example_thumbnails, probability_bars, thumbnail_of
+from pages.components.session import (
+    Settings,
+    chosen_world,
+    class_name,
+    default_guard,
+    example_picture,
+    good_examples,
+    judge,
+    load_world,
+    talk_steps,
+)
 from pages.components.style import as_data_url
 from robust import Report, UnusableImage
 from robust.explain import VAEParts, Walk, vae_parts, walk
-from robust.preprocess import open_image
 from robust.report import as_markdown, search_tables
 
 CLOTHES = ("Sandal", "Trouser", "Bag", "Ankle boot")
-SHOWN = (*(f"Digit {digit}" for digit in range(10)), *CLOTHES, "Chicken", "Falafel", "Random noise", "Blank page")
+ODD = (*CLOTHES, "Digit 2", "Digit 7", "Chicken", "Falafel", "Random noise", "Blank page")  # beside the good ones
 OWN = "Your picture"
-DIGIT, NONSENSE = "Digit 4", "Chicken"  # what the page starts with, and what it compares with
+NONSENSE = "Chicken"  # what the page compares with
 STEPS, BEYOND, FRAME_EVERY = 48, 12, 6  # points of the walk: to z*, past it, and from frame to frame of the strip
 BRIGHTEST = 2.0  # nats: the end of the loss map's colours, the same for all pictures so that they compare
 STOPS = np.array([ImageColor.getrgb(colour) for colour in sequential.Cividis])
@@ -48,6 +59,7 @@ p.say b { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .strip figure { text-align: center; min-width: 0; }
 .strip .flip img { outline: 4px solid; outline-offset: 2px; }
 .strip b { display: block; font-size: 1.5rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
+.strip b.name { font-size: 1rem; }
 .strip figcaption { font-size: 1rem; line-height: 1.15; padding-top: .3rem; }
 .strip .flip figcaption { font-weight: 700; }
 .ruler { margin-left: calc(50% / var(--frames)); width: calc(100% * var(--to) / var(--frames)); text-align: center;
@@ -106,13 +118,15 @@ p.say b { font-variant-numeric: tabular-nums; white-space: nowrap; }
 def picked_picture() -> tuple[str, bytes]:
     """Name and file of the picture to explain: the visitor's own from *Try it*, or an example."""
     own = st.session_state.get("picture")
-    pictures = [thumbnail for thumbnail in example_thumbnails() if thumbnail[0] in SHOWN]
-    pictures.sort(key=lambda thumbnail: SHOWN.index(thumbnail[0]))
+    good = good_examples()
+    shown = [*good, *(name for name in ODD if name not in good)]
+    pictures = [thumbnail for thumbnail in example_thumbnails() if thumbnail[0] in shown]
+    pictures.sort(key=lambda thumbnail: shown.index(thumbnail[0]))
     if own:
         pictures.insert(0, (OWN, OWN, thumbnail_of(own)))
     chosen = st.session_state.get("explained", OWN)
-    if chosen == OWN and not own:
-        chosen = DIGIT
+    if chosen not in shown and not (chosen == OWN and own):
+        chosen = good_example()
     picked = gallery("Pictures", pictures, chosen, key="explain_gallery", version=pictures[0][2])
     if picked and picked != chosen:
         st.session_state.explained = picked
@@ -120,24 +134,29 @@ def picked_picture() -> tuple[str, bytes]:
     return chosen, own if chosen == OWN else example_picture(chosen)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def thumbnail_of(picture: bytes) -> str:
-    """The visitor's picture as a data URL; a black square if it cannot be read."""
-    try:
-        return as_data_url(small(open_image(picture)))
-    except UnusableImage:
-        return as_data_url(Image.new("RGB", (56, 56)))
+def good_example() -> str:
+    """The example that the page starts with, and compares nonsense with."""
+    return talk_steps()[1]
+
+
+def walk_of(picture: bytes) -> Walk:
+    return _walk_of(chosen_world(), picture)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def walk_of(picture: bytes) -> Walk:
+def _walk_of(world: str, picture: bytes) -> Walk:
     prepared, report = judge(picture)
     return walk(default_guard().metrics["delta_z"], prepared.pixels, report.prediction, STEPS, BEYOND)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def parts_of(picture: bytes) -> VAEParts:
+def parts_of(world: str, picture: bytes) -> VAEParts:
     return vae_parts(default_guard().metrics["vae_loss"].vae, judge(picture)[0].pixels)
+
+
+def name_of(label: int) -> str:
+    """HTML: what people call a class."""
+    return html.escape(class_name(label))
 
 
 def image(pixels: Tensor, alt: str, style: str = "") -> str:
@@ -161,17 +180,17 @@ def number(value: float, digits: int = 2) -> str:
 def show_drawn_again(report: Report, way: Walk) -> None:
     again = int(way.classes[0])
     agrees = again == report.prediction
-    latent = way.latents.shape[1]
+    latent, subject = way.latents.shape[1], load_world().subject
     st.html(
         heading(1, "Have it drawn again")
         + "<div class='story'>"
         + f"<figure>{image(report.pixels, 'the input as the net sees it')}<figcaption>the input x<br>"
-        + f"LeNet: <b>{report.prediction}</b> ({report.probability:.1%})</figcaption></figure>"
+        + f"LeNet: <b>{name_of(report.prediction)}</b> ({report.probability:.1%})</figcaption></figure>"
         + f"<div class='arrows'><div>I<br>⟶</div><div>{latent}<br>numbers</div><div>G<br>⟶</div></div>"
         + f"<figure>{image(way.images[0], 'the picture drawn again by the generator')}<figcaption>G(I(x))<br>"
-        + f"LeNet: <b>{again}</b> ({way.probabilities[0, again]:.1%})</figcaption></figure>"
+        + f"LeNet: <b>{name_of(again)}</b> ({way.probabilities[0, again]:.1%})</figcaption></figure>"
         + f"<p class='say grow'>The inverter I describes the picture by {latent} numbers. "
-        + "The generator G, which learnt from real digits, draws a digit from them. "
+        + f"The generator G, which learnt from real {subject.plural}, draws a {subject.noun} from them. "
         + f"<b>{'Both are read alike.' if agrees else 'They are read differently.'}</b></p></div>"
     )
 
@@ -180,19 +199,21 @@ def show_drawn_again(report: Report, way: Walk) -> None:
 
 
 def show_walk(report: Report, way: Walk) -> None:
-    title = heading(2, "Walk until LeNet reads another digit")
+    answer, reached = load_world().subject.answer, None if way.reached is None else name_of(way.reached)
+    title = heading(2, f"Walk until LeNet reads another {answer}")
     if way.flip is None:
-        st.html(f"{title}<p class='say'>No other digit is within reach, however G changes this one: <b>δz = ∞</b>.</p>")
+        words = f"No other {answer} is within reach, however G changes this one: <b>δz = ∞</b>."
+        st.html(f"{title}<p class='say'>{words}</p>")
         return
     if way.delta_z == 0:
         st.html(
             f"{title}<p class='say'>The walk ends where it starts: G's best version of this picture is already read as "
-            f"another digit, {way.reached} instead of {report.prediction}. <b>δz = 0</b></p>"
+            f"another {answer}, {reached} instead of {name_of(report.prediction)}. <b>δz = 0</b></p>"
         )
         return
     st.html(
         f"{title}<p class='say'>Change the numbers as little as possible until LeNet reads something else. "
-        f"The length of that way is δz. At its end, z*, LeNet reads {way.reached} instead of {report.prediction}.</p>"
+        f"The length of that way is δz. At its end, z*, LeNet reads {reached} instead of {name_of(report.prediction)}.</p>"
         f"<div class='strip'><div class='frames'>{strip(way)}</div><div class='ruler'></div>"
         f"<div><span>0</span><b>δz = {number(way.delta_z)}</b><span>z*</span></div></div>"
     )
@@ -202,12 +223,13 @@ def show_walk(report: Report, way: Walk) -> None:
 def strip(way: Walk) -> str:
     frames = []
     for i in range(0, len(way.images), FRAME_EVERY):
-        read = way.reached if i == way.flip else way.classes[i]
+        read = name_of(way.reached if i == way.flip else way.classes[i])
+        size = "" if len(read) <= LETTERS else " class='name'"
         words = {0: "I(x)", way.flip: f"z*: flips to {read}", len(way.images) - 1: "beyond"}.get(i, "")
         alt = f"at {number(way.delta_z * float(way.fractions[i]))}, read as {read}"
         frames.append(
             f"<figure class='{'flip' if i == way.flip else ''}'>{image(way.images[i], alt)}"
-            f"<figcaption><b>{read}</b>{words}</figcaption></figure>"
+            f"<figcaption><b{size}>{read}</b>{words}</figcaption></figure>"
         )
     return "".join(frames)
 
@@ -220,10 +242,10 @@ def show_place(prediction: int, way: Walk) -> None:
     label = "Walk from I(x) to z* and beyond"
     place = st.select_slider(label, range(len(lengths)), format_func=lambda i: lengths[i], key="place")
     read = way.reached if place == way.flip else way.classes[place]
-    word = "as in x" if read == prediction else f"no longer {prediction}"
+    word = "as in x" if read == prediction else f"no longer {name_of(prediction)}"
     st.html(
         f"<div class='story place'><figure>{image(way.images[place], 'the picture at this place of the walk')}</figure>"
-        f"<div class='grow'><p class='say' role='status'>LeNet reads <b>{read}</b>, {word}</p>"
+        f"<div class='grow'><p class='say' role='status'>LeNet reads <b>{name_of(read)}</b>, {word}</p>"
         f"{probability_bars(way.probabilities[place].numpy())}</div></div>"
     )
 
@@ -232,8 +254,8 @@ def show_place(prediction: int, way: Walk) -> None:
 
 
 def show_comparison(name: str, picture: bytes) -> None:
-    """The way of this picture and of the chicken (or of a digit, when this one is nonsense), to one scale."""
-    other = NONSENSE if name == OWN or name.startswith("Digit") else DIGIT
+    """The way of this picture and of the chicken (or of a good picture, when this one is nonsense), to one scale."""
+    other = NONSENSE if name == OWN or name in good_examples() else good_example()
     rows = {name: picture, other: example_picture(other)}
     threshold = Settings().thresholds["delta_z"]
     lengths = np.array([threshold, typical_delta_z(), *(walk_of(file).delta_z for file in rows.values())])
@@ -259,15 +281,15 @@ def track(name: str, picture: bytes, threshold: float, full: float) -> str:
     reliable = report.verdicts["delta_z"].reliable
     width = min(100.0, 100 * way.delta_z / full)
     if way.flip:
-        end = image(way.images[way.flip], f"z*, read as {way.reached}", f"left:{width:.1f}%")
+        end = image(way.images[way.flip], f"z*, read as {name_of(way.reached)}", f"left:{width:.1f}%")
     else:
-        note = "ends where it starts" if way.flip == 0 else "no other digit within reach"
+        note = "ends where it starts" if way.flip == 0 else f"no other {load_world().subject.answer} within reach"
         end = f"<span class='note'>{note}</span>"
     return (
-        f"{image(report.pixels, name)}{image(way.images[0], f'{name}, drawn again')}"
+        f"{image(report.pixels, html.escape(name))}{image(way.images[0], f'{html.escape(name)}, drawn again')}"
         f"<div class='way'><div class='limit' style='left:{100 * threshold / full:.1f}%'></div>"
         f"<div class='line' style='width:{width:.1f}%'></div>{end}</div>"
-        f"<div class='word {'reliable' if reliable else 'unreliable'}'><b>{name}: δz = {number(way.delta_z)}</b>"
+        f"<div class='word {'reliable' if reliable else 'unreliable'}'><b>{html.escape(name)}: δz = {number(way.delta_z)}</b>"
         f" · {'✓ reliable, says δz' if reliable else '⊘ not reliable, says δz'}</div>"
     )
 
@@ -287,7 +309,7 @@ def show_vae(report: Report, parts: VAEParts) -> None:
         + f"<figure><img src='{as_data_url(heat(parts.loss_map))}' alt='loss of each pixel'>"
         + f"<div class='scale' style='background:linear-gradient(90deg, {colours})'></div>"
         + f"<div class='ends'><span>0</span><span>nats</span><span>≥ {BRIGHTEST:.0f}</span></div></figure>"
-        + "<div class='grow'><p class='say'>A VAE, trained on digits only, draws the picture from memory. "
+        + f"<div class='grow'><p class='say'>A VAE, trained on {load_world().subject.plural} only, draws the picture from memory. "
         + "Each pixel costs what the VAE did not expect; KL is how unusual its description is.</p>"
         + f"<p class='say'>reconstruction <b>{parts.reconstruction_loss:.1f}</b> + KL <b>{parts.kl:.1f}</b> = "
         + f"VAE loss <b>{parts.loss:.1f}</b> nats</p>"
@@ -315,6 +337,6 @@ else:
     show_drawn_again(report, walk_of(picture))
     show_walk(report, walk_of(picture))
     show_comparison(name, picture)
-    show_vae(report, parts_of(picture))
+    show_vae(report, parts_of(chosen_world(), picture))
 with st.expander("How near to the true δz the search comes"):
     st.markdown(as_markdown(search_tables(load_world().folder)) or "Not measured on these nets yet.")

@@ -5,15 +5,16 @@ import html
 import streamlit as st
 
 from pages.components.navigation import enter_through_app
-from pages.components.pictures import as_picture
+from pages.components.pictures import as_picture, claim
 from pages.components.session import (
-    TALK,
     Settings,
+    chosen_world,
     default_guard,
     example_picture,
     judge,
     load_world,
     set_title,
+    talk_steps,
 )
 from pages.components.stage import stage
 from pages.components.style import as_data_url
@@ -24,12 +25,13 @@ from robust.preprocess import Prepared, open_image
 CSS = """
 <style>
 html { font-size: clamp(16px, 1.2vw, 26px); }
-.stAppHeader, [data-testid="stHeader"] { display: none; }
+.stAppHeader, [data-testid="stHeader"], [data-testid="stSidebar"] { display: none; }
 .stMainBlockContainer { padding: 1.2rem 2rem .6rem; max-width: none; }
 .st-key-stage { position: sticky; bottom: 0; padding: .3rem 0; background: light-dark(#FFFFFF, #0B1220); }
 .talk { display: flex; flex-direction: column; gap: 1.2rem; }
 .talk .verdict { min-height: 14rem; gap: 2rem; padding: .6rem 1.6rem; border-width: 5px; border-radius: 16px; }
 .talk .verdict .digit { font-size: min(13rem, 26vw); }
+.talk .verdict .digit.name { font-size: min(5rem, 11vw); }
 .talk .verdict .word { font-size: clamp(2rem, 3.6vw, 3.6rem); }
 .talk .verdict .why { font-size: clamp(1.2rem, 1.7vw, 1.7rem); padding-top: .3rem; }
 .talk .verdict.waiting .why { font-size: clamp(1.2rem, 1.7vw, 1.7rem); }
@@ -55,9 +57,9 @@ def judged(name: str) -> tuple[Prepared, Report] | str:
 
 
 @st.cache_resource(show_spinner="Judging the pictures of the talk …")
-def judge_all() -> None:
-    """Once, so that every step of the talk shows at once."""
-    for name in TALK:
+def judge_all(world: str) -> None:
+    """Once for each world, so that every step of the talk shows at once."""
+    for name in talk_steps():
         judged(name)
 
 
@@ -65,7 +67,7 @@ def verdict(report: Report) -> str:
     kind, icon = ("reliable", "✓") if report.reliable else ("unreliable", "⊘")
     word, _, why = report.reason.partition(": ")
     return (
-        f"<div class='verdict {kind}' role='status' aria-live='polite'><div class='digit'>{report.prediction}</div>"
+        f"<div class='verdict {kind}' role='status' aria-live='polite'>{claim(report)}"
         f"<div><div class='word'>{icon} {word}</div><div class='why'>{why}</div>"
         f"<div class='why'>LeNet gives it {report.probability:.1%}</div></div></div>"
     )
@@ -84,8 +86,8 @@ def pictures(name: str, found: tuple[Prepared, Report] | str) -> str:
     if not isinstance(found, str):
         seen = f"<img class='pixels' src='{as_data_url(as_picture(found[0].pixels))}' alt='as the net sees it'>"
     return (
-        f"<div class='pictures'><figure><img class='pixels' src='{given}' alt='{name}'>"
-        f"<figcaption>{name}</figcaption></figure>"
+        f"<div class='pictures'><figure><img class='pixels' src='{given}' alt='{html.escape(name)}'>"
+        f"<figcaption>{html.escape(name)}</figcaption></figure>"
         f"<figure>{seen}<figcaption>as the net sees it</figcaption></figure></div>"
     )
 
@@ -112,7 +114,8 @@ def show_plot(settings: Settings, name: str, report: Report | None) -> None:
 def talk() -> None:
     settings = Settings()
     metrics = default_guard().metrics
-    name, metric = TALK[st.session_state.talk_step - 1], st.session_state.talk_plot
+    names, metric = talk_steps(), st.session_state.talk_plot
+    name = names[st.session_state.talk_step - 1]
     found = judged(name)
     report = None if isinstance(found, str) else settings.guard.reconsider(found[1])
     left, right = st.columns([1, 1.15], gap="large")
@@ -121,7 +124,7 @@ def talk() -> None:
         show_plot(settings, metric, report)
     leaves = stage(
         step=st.session_state.talk_step,
-        steps=len(TALK),
+        steps=len(names),
         plots=[m.title for m in metrics.values()],
         plot=list(metrics).index(metric),
         on_change=lambda step, plot: st.session_state.update(talk_step=step, talk_plot=list(metrics)[plot]),
@@ -133,5 +136,5 @@ def talk() -> None:
 
 enter_through_app()
 st.html(CSS)
-judge_all()
+judge_all(chosen_world())
 talk()

@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from pages.components.blind_spot import show_blind_spot
 from pages.components.gallery import gallery
 from pages.components.navigation import enter_through_app
 from pages.components.samples import shipped_picture, shipped_scores, shipped_url
@@ -12,6 +13,8 @@ from pages.components.session import (
     FARTHEST,
     PRESETS,
     Settings,
+    chosen_world,
+    class_name,
     default_guard,
     example_picture,
     inspect_on_try_it,
@@ -40,7 +43,7 @@ from robust.tradeoff import (
 )
 
 GOALS = {
-    "fpr": "At most so many good digits refused",
+    "fpr": "At most so many good ones refused",
     "fnr": "At most so much nonsense accepted",
     "cost": "At the lowest cost",
 }
@@ -141,9 +144,10 @@ def show_confusion(settings: Settings) -> None:
         refused_by_rule(settings.rule, settings.thresholds, sides(), scores)
         for scores in (world.reference, world.scores[settings.comparison])
     ]
+    good = world.subject.plural
     tiles = [
-        ("good digits refused", masks[0].sum(), masks[0], "wrong unreliable", "⊘ false alarm · FPR"),
-        ("good digits accepted", (~masks[0]).sum(), masks[0], "right", "✓"),
+        (f"good {good} refused", masks[0].sum(), masks[0], "wrong unreliable", "⊘ false alarm · FPR"),
+        (f"good {good} accepted", (~masks[0]).sum(), masks[0], "right", "✓"),
         ("nonsense refused", masks[1].sum(), masks[1], "right", "✓"),
         ("nonsense accepted", (~masks[1]).sum(), masks[1], "wrong unreliable", "⊘ miss · FNR"),
     ]
@@ -191,13 +195,13 @@ def show_scatter(settings: Settings, report: Report | None) -> None:
 
 
 @st.cache_data(show_spinner=False)
-def trade_of(rule: str, comparison: str) -> Trade:
+def trade_of(world_name: str, rule: str, comparison: str) -> Trade:
     world = load_world()
     return trade(rule, sides(), world.reference, world.scores[comparison])
 
 
 @st.cache_data(show_spinner=False)
-def auroc_of(metric: str, comparison: str) -> float:
+def auroc_of(world_name: str, metric: str, comparison: str) -> float:
     world = load_world()
     return auroc(world.reference[metric], world.scores[comparison][metric], sides()[metric])
 
@@ -208,8 +212,12 @@ def show_roc(settings: Settings) -> None:
     metrics = list(default_guard().metrics)
     curves = metrics if settings.rule in metrics else [*metrics, settings.rule]
     for rule, (colour, dash) in zip(curves, (*CURVES[: len(metrics)], RULE_CURVE), strict=False):
-        x, y = roc(trade_of(rule, settings.comparison))
-        area = f", AUROC {auroc_of(rule, settings.comparison):.4f}" if rule in metrics else ", lines together"
+        x, y = roc(trade_of(chosen_world(), rule, settings.comparison))
+        area = (
+            f", AUROC {auroc_of(chosen_world(), rule, settings.comparison):.4f}"
+            if rule in metrics
+            else ", lines together"
+        )
         line = {"width": 3, "dash": dash, "color": colour}
         figure.add_scatter(x=x, y=y, name=rules()[rule] + area, mode="lines", line=line)
     points = np.array([settings.rates(rule) for rule in curves])
@@ -219,7 +227,7 @@ def show_roc(settings: Settings) -> None:
         text=[rules()[rule] for rule in curves], hovertemplate="%{text}: FPR %{x:.2%}, refused %{y:.2%}<extra></extra>",
         marker={"symbol": marks, "size": [22 if mark == "star" else 15 for mark in marks], "color": NOW, "line": EDGE},
     )  # fmt: skip
-    figure.update_xaxes(title="FPR: good digits refused", range=[-0.02, 1.02], tickformat=".0%")
+    figure.update_xaxes(title=f"FPR: good {load_world().subject.plural} refused", range=[-0.02, 1.02], tickformat=".0%")
     figure.update_yaxes(title="1 − FNR: nonsense refused", range=[-0.02, 1.04], tickformat=".0%")
     figure.update_layout(legend={"x": 0.98, "y": 0.05, "xanchor": "right", "yanchor": "bottom"})
     show_figure(figure, "roc", 500)
@@ -242,11 +250,11 @@ def show_finder(settings: Settings) -> None:
         "Goal", list(GOALS), format_func=GOALS.get, default="fpr", required=True, key="goal",
         label_visibility="collapsed",
     )  # fmt: skip
-    found = trade_of(settings.rule, settings.comparison)
+    found = trade_of(chosen_world(), settings.rule, settings.comparison)
     left, right = st.columns([1, 1.4], gap="medium")
     with left:
         if goal == "fpr":
-            label = "Good digits refused, at most %"
+            label = f"Good {load_world().subject.plural} refused, at most %"
             limit = st.number_input(label, 0.0, 100.0, 5.0, 0.5, format="%.1f", key="goal_fpr")
             level = level_at_fpr(found, limit / 100)
         elif goal == "fnr":
@@ -254,7 +262,7 @@ def show_finder(settings: Settings) -> None:
             limit = st.number_input(label, 0.0, 100.0, 5.0, 0.5, format="%.1f", key="goal_fnr")
             level = level_at_fnr(found, limit / 100)
         else:
-            label = "A wrong acceptance costs as much as … good digits refused"
+            label = f"A wrong acceptance costs as much as … good {load_world().subject.plural} refused"
             ratio = st.number_input(label, 0.0, 1e6, 10.0, 1.0, format="%.1f", key="goal_ratio")
             label = "Nonsense among what arrives, %"
             share = st.number_input(label, 0.0, 100.0, 50.0, 5.0, format="%.1f", key="goal_share") / 100
@@ -272,7 +280,8 @@ def show_found(settings: Settings, found: Trade, level: int | None) -> None:
     """The threshold that was found, what it costs, and a button that moves the lines there."""
     if level is None:
         st.warning(
-            f"No threshold does that: some of {set_title(settings.comparison)} look as good as the best digits. "
+            f"No threshold does that: some of {set_title(settings.comparison)} look as good as the best "
+            f"{load_world().subject.plural}. "
             "Allow more, or choose another rule.", icon=":material/search_off:",
         )  # fmt: skip
         return
@@ -285,7 +294,9 @@ def show_found(settings: Settings, found: Trade, level: int | None) -> None:
         on_click=settings.set_thresholds, args=(thresholds,),
     )  # fmt: skip
     if len(thresholds) > 1:
-        st.caption("The lines are moved together: each metric refuses the same share of good digits.")
+        st.caption(
+            f"The lines are moved together: each metric refuses the same share of good {load_world().subject.plural}."
+        )
 
 
 def show_exchange(settings: Settings, found: Trade, level: int | None) -> None:
@@ -295,7 +306,7 @@ def show_exchange(settings: Settings, found: Trade, level: int | None) -> None:
     name = rules()[settings.rule]
     figure.add_scatter(x=found.fpr[chosen], y=found.fnr[chosen], mode="lines", name=name, line=RULE_LINE)
     add_marks(figure, settings.rates(settings.rule), None if level is None else (found.fpr[level], found.fnr[level]))
-    figure.update_xaxes(title="FPR: good digits refused", tickformat=".0%", range=[-0.02, 1.02])
+    figure.update_xaxes(title=f"FPR: good {load_world().subject.plural} refused", tickformat=".0%", range=[-0.02, 1.02])
     figure.update_yaxes(title="FNR: nonsense accepted", tickformat=".2~%", rangemode="tozero")
     show_figure(figure, "exchange", 300)
 
@@ -306,7 +317,7 @@ def show_costs(settings: Settings, found: Trade, costs: np.ndarray, level: int, 
     figure.add_scatter(x=found.fpr[chosen], y=costs[chosen], mode="lines", name=rules()[settings.rule], line=RULE_LINE)
     fpr, fnr = settings.rates(settings.rule)
     add_marks(figure, (fpr, float(expected_cost(fpr, fnr, ratio, share))), (found.fpr[level], costs[level]))
-    figure.update_xaxes(title="FPR: good digits refused", tickformat=".0%", range=[-0.02, 1.02])
+    figure.update_xaxes(title=f"FPR: good {load_world().subject.plural} refused", tickformat=".0%", range=[-0.02, 1.02])
     figure.update_yaxes(title="cost per input, in refusals", rangemode="tozero")
     show_figure(figure, "cost", 300)
 
@@ -333,7 +344,7 @@ def show_misses(settings: Settings) -> None:
     st.caption("From the 200 test images of each set that ship with Robust. Click one to inspect it on *Try it*.")
     left, right = st.columns(2, gap="medium")
     with left:
-        show_strip(settings, world.in_distribution, True, "Good digits refused, most suspicious first")
+        show_strip(settings, world.in_distribution, True, f"Good {world.subject.plural} refused, most suspicious first")
     with right:
         show_strip(settings, settings.comparison, False, "Nonsense accepted, most convincing first")
 
@@ -361,8 +372,8 @@ def show_strip(settings: Settings, name: str, wants_refused: bool, title: str) -
 
 
 def caption(settings: Settings, scores: dict[str, np.ndarray], place: int) -> str:
-    """The scores that the rule listens to, each with what its metric says."""
-    words = []
+    """The class that LeNet claims, and the scores that the rule listens to, each with what its metric says."""
+    words = [f"{class_name(int(scores['prediction'][place]))}:"]
     for metric in rule_metrics(settings.rule, sides()):
         made, score = default_guard().metrics[metric], scores[metric][place]
         mark = "⊘" if refused(score, settings.thresholds[metric], made.refuses) else "✓"
@@ -411,7 +422,7 @@ def in_words(title: str, settings: Settings, rule: str, thresholds: dict[str, fl
 
 def show_take_home(settings: Settings) -> None:
     st.subheader("Take it home", anchor=False)
-    code = guard_code(settings.thresholds, settings.rule)
+    code = guard_code(settings.thresholds, settings.rule, chosen_world())
     left, right = st.columns(2, gap="medium")
     with left:
         st.code(code, language="python")
@@ -446,6 +457,7 @@ def lines() -> None:
     report = report_on_trial(settings)
     show_choices(settings)
     plots = st.container()
+    show_blind_spot(settings.comparison)
     show_confusion(settings)  # before the plots above it, which know the answer already
     metrics = list(settings.thresholds)
     for column, name in zip(plots.columns(min(2, len(metrics)), gap="medium") * len(metrics), metrics):

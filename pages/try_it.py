@@ -6,9 +6,10 @@ import numpy as np
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
+from pages.components.blind_spot import show_blind_spot
 from pages.components.gallery import gallery
 from pages.components.navigation import enter_through_app
-from pages.components.pictures import as_picture, example_thumbnails, probability_bars, small
+from pages.components.pictures import as_picture, claim, example_thumbnails, probability_bars, thumbnail_of
 from pages.components.session import (
     PRESETS,
     Settings,
@@ -22,7 +23,8 @@ from pages.components.session import (
 from pages.components.style import as_data_url
 from pages.components.threshold_plot import Series, threshold_plot
 from robust import Report, UnusableImage
-from robust.preprocess import Prepared, open_image
+from robust.examples import OF_DATASET
+from robust.preprocess import Prepared
 from robust.thresholds import threshold_at_fpr
 
 WAYS = ("Draw", "Upload", "Camera", "Gallery")
@@ -48,7 +50,7 @@ def picked_picture() -> bytes | None:
         )
         return file.getvalue() if file else None
     if way == "Camera":
-        file = st.camera_input("Hold a digit, or anything else, before the camera")
+        file = st.camera_input(f"Hold a {load_world().subject.noun}, or anything else, before the camera")
         return file.getvalue() if file else None
     return picked_example()
 
@@ -83,7 +85,7 @@ def picked_example() -> bytes | None:
     pictures = example_thumbnails()
     if handed_over:
         name, picture = handed_over
-        pictures = [(HANDED_OVER, name, as_data_url(small(open_image(picture)))), *pictures]
+        pictures = [(HANDED_OVER, name, thumbnail_of(picture)), *pictures]
     chosen = example or (HANDED_OVER if handed_over else None)
     picked = gallery("Examples", pictures, chosen, key="examples", version=pictures[0][2])
     if picked and picked != chosen:
@@ -106,7 +108,7 @@ def show_verdict(report: Report) -> None:
     kind, icon = ("reliable", "✓") if report.reliable else ("unreliable", "⊘")
     word, _, why = report.reason.partition(": ")
     st.html(
-        f"<div class='verdict {kind}' role='status' aria-live='polite'><div class='digit'>{report.prediction}</div>"
+        f"<div class='verdict {kind}' role='status' aria-live='polite'>{claim(report)}"
         f"<div><div class='word'>{icon} {word}</div><div class='why'>{why}</div>"
         f"<div class='why'>LeNet gives it {report.probability:.1%}</div></div></div>"
     )
@@ -133,12 +135,19 @@ def show_scores(report: Report) -> None:
     )
     st.html(
         "<table class='scores'><thead><tr><th>metric</th><th>value</th><th>threshold</th>"
-        f"<th title='per cent of the MNIST test images with a smaller or equal value'>percentile</th><th></th></tr></thead>{rows}</table>"
+        f"<th title='per cent of the {set_title(load_world().in_distribution)} test images with a smaller or equal value'>percentile</th><th></th></tr></thead>{rows}</table>"
     )
 
 
 def show_number(value: float, digits: int) -> str:
     return "∞" if np.isinf(value) else f"{value:.{digits}f}"
+
+
+def show_blind_spot_of_example() -> None:
+    """The note on the set that the chosen example comes from."""
+    for name in load_world().comparison_sets:
+        if st.session_state.way == "Gallery" and st.session_state.example in OF_DATASET.get(name, ()):
+            show_blind_spot(name)
 
 
 def show_rule(settings: Settings) -> None:
@@ -149,7 +158,7 @@ def show_rule(settings: Settings) -> None:
     )  # fmt: skip
     fpr, fnr = settings.rates(settings.rule)
     st.html(
-        f"<div><b data-rate='fpr'>FPR {fpr:.2%}</b> good digits refused &nbsp;·&nbsp; "
+        f"<div><b data-rate='fpr'>FPR {fpr:.2%}</b> good {load_world().subject.plural} refused &nbsp;·&nbsp; "
         f"<b data-rate='fnr'>FNR {fnr:.2%}</b> {set_title(settings.comparison)} accepted</div>"
     )
 
@@ -206,6 +215,7 @@ def answer(picture: tuple[Prepared, Report] | None, message: str) -> None:
     with left:
         if picture:
             show_verdict(report)
+            show_blind_spot_of_example()
             show_pictures(picture[0])
             st.html(probability_bars(report.probabilities))
             show_scores(report)
@@ -220,7 +230,9 @@ def answer(picture: tuple[Prepared, Report] | None, message: str) -> None:
 def judged(picture: bytes | None) -> tuple[tuple[Prepared, Report] | None, str]:
     """The picture's report; or None and what to tell the visitor."""
     if picture is None:
-        return None, {"Draw": "Draw a digit, or anything else"}.get(st.session_state.way, "Choose a picture")
+        return None, {"Draw": f"Draw a {load_world().subject.noun}, or anything else"}.get(
+            st.session_state.way, "Choose a picture"
+        )
     try:
         return judge(picture), ""
     except UnusableImage as error:

@@ -9,13 +9,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from robust import sets
-from robust.examples import EXAMPLES
+from robust.data import Dataset, UnusableDataset, to_float
+from robust.examples import EXAMPLES, write_examples
 from robust.guard import BATCH, Guard, world_metrics
 from robust.world import World, write_manifest, write_scores
 
 
 def score_set(world: World, images: Tensor, name: str) -> dict[str, np.ndarray]:
-    """Every score the reports need, for images (N, 1, 28, 28) in [0, 1]: the metrics', LeNet's prediction and
+    """Every score the reports need, for images (N, channels, size, size) in [0, 1]: the metrics', LeNet's prediction and
     probability, and whether f(G(I(x))) = f(x)."""
     guard = Guard(world.nets["lenet"], world_metrics(world), {m.name: np.zeros(1) for m in world_metrics(world)})
     generator, inverter = world.nets["generator"], world.nets["inverter"]
@@ -35,13 +36,32 @@ def score_set(world: World, images: Tensor, name: str) -> dict[str, np.ndarray]:
     return {column: np.concatenate(parts) for column, parts in columns.items()}
 
 
-def calibrate(folder: Path) -> None:
-    """Score the test sets with the world's nets; write `scores.safetensors` and the manifest's figures."""
+def check_own(world: World, images: Dataset) -> None:
+    """Raises UnusableDataset when the world was not trained on images of this kind."""
+    name, shape = world.in_distribution, tuple(world.config.shape.values())
+    if name != images.name or world.subject.classes != images.subject.classes:
+        raise UnusableDataset(
+            f"{world.folder} was trained on {name}, with the classes {', '.join(world.subject.classes)}."
+        )
+    if shape != images.test[0].shape[1:3]:
+        raise UnusableDataset(f"{world.folder} wants images of {shape[0]} channels and {shape[1]} pixels a side.")
+
+
+def calibrate(folder: Path, own_images: Dataset | None = None) -> None:
+    """Score the test sets with the world's nets; write `scores.safetensors` and the manifest's figures.
+
+    A world of the user's own images needs them again. Raises UnusableDataset without them, or for other classes.
+    """
     began = time.monotonic()
     world = World.load(folder, with_scores=False)
+    if own_images:
+        check_own(world, own_images)
     scores = {}
-    for name in (world.in_distribution, *sets.COMPARISONS[world.in_distribution]):
-        found = sets.load(name)
+    for name in (world.in_distribution, *sets.comparisons(world.in_distribution)):
+        if own_images and name == world.in_distribution:
+            found = sets.ImageSet(to_float(own_images.test[0]), own_images.test[1])
+        else:
+            found = sets.load(name, **world.config.shape)
         if found is not None:
             scores[name] = score_set(world, found.images, name) | {"label": found.labels.numpy()}
     write_scores(folder, scores)
@@ -53,6 +73,8 @@ def calibrate(folder: Path) -> None:
         "torch": torch.__version__.split("+")[0],
     }
     write_manifest(folder, {"figures": figures})
+    if own_images:
+        write_examples(folder, own_images.subject.classes, *own_images.test)
     guard = Guard.load(folder)
     figures["examples"] = {name: guard.inspect(EXAMPLES[name]()).as_json() for name in ("Chicken", "Falafel")}
     write_manifest(folder, {"figures": figures})

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import torch
 
-from robust.world import WEIGHTS, DamagedWorld
+from robust.data import DATASETS, UnusableDataset
+from robust.world import WEIGHTS, DamagedWorld, world_folder
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 BATCH = 256
@@ -21,7 +22,7 @@ class Commands(click.Group):
     def invoke(self, context):
         try:
             return super().invoke(context)
-        except DamagedWorld as error:
+        except (DamagedWorld, UnusableDataset) as error:
             raise click.UsageError(str(error)) from None
 
 
@@ -64,12 +65,12 @@ def score(paths, world, rule):
 
 def score_files(guard, files: list[Path]) -> list[dict]:
     """One row a file: its scores, or the reason why it could not be read."""
-    from robust.preprocess import UnusableImage, prepare
+    from robust.preprocess import UnusableImage
 
     rows, pixels = [], []
     for file in files:
         try:
-            pixels.append(prepare(file).pixels)
+            pixels.append(guard.prepare(file).pixels)
             rows.append({"path": str(file)})
         except UnusableImage as error:
             rows.append({"path": str(file), "error": str(error)})
@@ -79,35 +80,50 @@ def score_files(guard, files: list[Path]) -> list[dict]:
     return rows
 
 
-def world_folder(world: str) -> Path:
-    """A world by its name in weights/, or by its path."""
-    return WEIGHTS / world if (WEIGHTS / world).is_dir() else Path(world)
-
-
 @main.command()
-@click.option("--dataset", default="mnist", show_default=True, type=click.Choice(["mnist", "fashion-mnist"]))
+@click.option("--dataset", default="mnist", show_default=True, help="mnist, fashion-mnist, or FOLDER.")
+@click.option("--size", default=None, type=click.IntRange(28, 64), help="Side of FOLDER's images, in pixels [28].")
 @click.option("--out", default=None, type=click.Path(path_type=Path), help="Folder to write [weights/DATASET].")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--stage", "stages", multiple=True, help="Only this stage (lenet, vae, wgan, inverter); repeatable.")
-def train(dataset, out, seed, stages):
-    """Train every net from the raw data, then calibrate. Resumes where an interrupted run stopped."""
-    from robust import training
+def train(dataset, size, out, seed, stages):
+    """Train every net from the raw data, then calibrate. Resumes where an interrupted run stopped.
+
+    FOLDER holds your own images, one folder for each class; or train/ and test/ with such folders in each. Images are
+    cropped to squares and scaled; they are grey when none of them has colour.
+    """
+    from robust import data, training
     from robust.calibration import calibrate as calibrate_world
     from robust.config import config_for
+    from robust.image_folder import read_image_folder
 
-    folder = out or WEIGHTS / dataset
-    training.train(dataset, folder, config_for(dataset, seed), stages or training.STAGES)
+    own = None if dataset in DATASETS else read_image_folder(Path(dataset), size or 28)
+    if size and not own:
+        raise click.BadParameter(f"{dataset} has a size of its own.", param_hint="--size")
+    images = own or data.known(dataset)
+    _, channels, side, _ = images.train[0].shape
+    config = config_for(images.name, seed, channels, side, len(images.subject.classes))
+    folder = out or WEIGHTS / images.name
+    training.train(images, folder, config, stages or training.STAGES)
     if not stages:
-        calibrate_world(folder)
+        calibrate_world(folder, own)
 
 
 @main.command()
 @click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
-def calibrate(world):
+@click.option(
+    "--dataset", default=None, type=click.Path(path_type=Path), help="FOLDER, for a world of your own images."
+)
+def calibrate(world, dataset):
     """Recompute the reference distributions with the trained nets."""
     from robust.calibration import calibrate as calibrate_world
+    from robust.config import Config
+    from robust.image_folder import read_image_folder
+    from robust.world import read_manifest
 
-    calibrate_world(world_folder(world))
+    folder = world_folder(world)
+    size = Config(**read_manifest(folder)["config"]).size
+    calibrate_world(folder, read_image_folder(dataset, size) if dataset else None)
 
 
 @main.command()

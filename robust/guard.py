@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from robust.metrics import DeltaZ, Metric, VAELoss
-from robust.preprocess import prepare
+from robust.preprocess import Prepared, prepare
 from robust.thresholds import BOTH, EITHER, FPR, Percentile, percentile, refused, rule_refused, threshold_value
 from robust.world import DEFAULT_WORLD, World
 
@@ -39,7 +39,8 @@ class Report:
     """Everything the guard knows about one input.
 
     `probabilities` (classes,) sum to 1; `verdicts` maps each metric's name to its verdict; `reliable` is
-    the word of the rule; `pixels` (channels, size, size) is the input as the nets see it.
+    the word of the rule; `pixels` (channels, size, size) is the input as the nets see it; `class_name` is what people
+    call the prediction.
     """
 
     prediction: int
@@ -48,6 +49,7 @@ class Report:
     rule: str
     reliable: bool
     pixels: Tensor
+    class_name: str
 
     @property
     def probability(self) -> float:
@@ -63,7 +65,7 @@ class Report:
         return self.verdicts["vae_loss"].score
 
     def __str__(self) -> str:
-        return f"{self.prediction} · {self.reason}"
+        return f"{self.class_name} · {self.reason}"
 
     @property
     def reason(self) -> str:
@@ -79,7 +81,7 @@ class Report:
         """The fields that `python -m robust score` prints. A δz of ∞ becomes null, since JSON has no infinity."""
         scores = {name: v.score if np.isfinite(v.score) else None for name, v in self.verdicts.items()}
         words = {f"{name}_reliable": v.reliable for name, v in self.verdicts.items()}
-        first = {"prediction": self.prediction, "probability": self.probability}
+        first = {"prediction": self.prediction, "class": self.class_name, "probability": self.probability}
         return first | scores | words | {"reliable": self.reliable}
 
 
@@ -111,12 +113,15 @@ class Guard:
         reference: dict[str, np.ndarray],
         thresholds: dict[str, float | FPR | Percentile] | None = None,
         rule: str = EITHER,
+        prepare: Callable[..., Prepared] = prepare,
+        class_names: Sequence[str] | None = None,
     ):
         """`classifier` maps images (N, channels, size, size) in [0, 1] to logits (N, classes).
 
         `reference` holds each metric's scores on good inputs. `thresholds` overrides some or all of the
         defaults, which refuse 5 % of the reference each: a number, `FPR(0.01)` or `Percentile(95)`.
-        `rule` is a metric's name, "either" or "both".
+        `rule` is a metric's name, "either" or "both". `prepare` makes pixels of a picture. `class_names` are what
+        people call the classes, else their numbers.
         Raises ValueError for a metric name, threshold or rule that does not exist.
         """
         self.classifier = classifier
@@ -124,6 +129,8 @@ class Guard:
         self.reference = reference
         self.choices: dict[str, float | FPR | Percentile] = {name: FPR(DEFAULT_FPR) for name in self.metrics}
         self._choose(thresholds or {}, rule)
+        self.prepare = prepare
+        self.class_names = class_names
 
     def _choose(self, thresholds: dict[str, float | FPR | Percentile], rule: str) -> None:
         names = list(self.metrics)
@@ -185,7 +192,7 @@ class Guard:
         rule: str | None = None,
         classifier=None,
     ) -> "Guard":
-        """The guard of a world's LeNet, or a fitted guard, whose `classifier` is given back to it.
+        """The guard of a world's LeNet (`folder` may be a name in weights/), or a fitted guard, whose `classifier` is given back to it.
 
         `thresholds` and `rule` override the defaults of a world, or what a fitted guard was saved with.
         Raises DamagedWorld when files are missing or damaged, and ValueError for another classifier than the saved
@@ -206,7 +213,8 @@ class Guard:
         thresholds: dict[str, float | FPR | Percentile] | None = None,
         rule: str = EITHER,
     ) -> "Guard":
-        return cls(world.nets["lenet"], world_metrics(world), world.reference, thresholds, rule)
+        metrics, names = world_metrics(world), world.subject.classes
+        return cls(world.nets["lenet"], metrics, world.reference, thresholds, rule, world.prepare, names)
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -237,7 +245,9 @@ class Guard:
         """Judge scores at the current thresholds. Runs no net."""
         verdicts = {name: self.verdict(name, scores[name]) for name in self.metrics}
         refuses = rule_refused(self.rule, {name: np.bool_(not verdict.reliable) for name, verdict in verdicts.items()})
-        return Report(int(probabilities.argmax()), probabilities, verdicts, self.rule, not refuses, pixels)
+        prediction = int(probabilities.argmax())
+        name = self.class_names[prediction] if self.class_names else str(prediction)
+        return Report(prediction, probabilities, verdicts, self.rule, not refuses, pixels, name)
 
     def reconsider(self, report: Report) -> Report:
         """The same scores at this guard's thresholds. Runs no net."""
@@ -259,7 +269,7 @@ class Guard:
 
         Takes a PIL image, array, path, bytes or tensor. Raises UnusableImage when it is none, or holds nothing to read.
         """
-        return prepare(image).pixels
+        return self.prepare(image).pixels
 
     def inspect(self, image) -> Report:
         """Report on whatever `read` takes. Never raises for an unreliable input, but UnusableImage for none."""

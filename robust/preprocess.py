@@ -183,38 +183,54 @@ def _flatten(image: Image.Image) -> Image.Image:
 # --- Preparing -----------------------------------------------------------------------------------------------------
 
 
-def prepare(source, size: int = 28) -> Prepared:
-    """Any source `open_image` reads, as an MNIST-like picture of size x size. Raises UnreadableImage, EmptyImage."""
+def prepare(source, size: int = 28, channels: int = 1, ink_share: float | None = INK_SHARE) -> Prepared:
+    """Any source `open_image` reads, as a picture like those the nets know. Raises UnreadableImage, EmptyImage.
+
+    ink_share: the longest side of the object as a share of the frame. Below 1 the object is centred by its mass, as in
+    MNIST; at 1 it fills the frame and is centred by its box, as in Fashion-MNIST. Both are grey. None takes the picture
+    whole: its middle square, scaled, with 1 or 3 channels.
+    """
     picture = open_image(source)
     shades = np.asarray(picture.convert("L"))
     if shades.min() == shades.max():
         raise EmptyImage
-    ready = _already_prepared(shades, size)
+    if ink_share is None:
+        scaled = whole(picture, size).convert("RGB" if channels == 3 else "L")
+        pixels = np.float32(scaled).reshape(size, size, channels) / 255
+        return Prepared(torch.from_numpy(pixels).permute(2, 0, 1), picture.convert("RGB"), [(f"{size}×{size}", scaled)])
+    ready = _already_prepared(shades, size, ink_share)
     if ready is not None:
         ink = cut = ready
         pixels = np.float32(ready) / 255
     else:
         ink, box = find_ink(shades.astype(np.float32) / 255)
-        pixels = place(ink, box, size)
+        pixels = place(ink, box, size, ink_share)
         cut = ink[int(box[0]) : int(np.ceil(box[1])), int(box[2]) : int(np.ceil(box[3]))]
     steps = [("Greyscale", shades), ("Ink", ink), ("Cut out", cut), (f"{size}×{size}", pixels)]
     return Prepared(torch.from_numpy(pixels)[None], picture.convert("RGB"), [(name, _shown(a)) for name, a in steps])
+
+
+def whole(picture: Image.Image, size: int) -> Image.Image:
+    """The middle square of a picture, scaled to size x size."""
+    return ImageOps.fit(picture, (size, size))
 
 
 def _shown(array: np.ndarray) -> Image.Image:
     return Image.fromarray(array if array.dtype == np.uint8 else np.rint(array * 255).astype(np.uint8))
 
 
-def _already_prepared(shades: np.ndarray, size: int) -> np.ndarray | None:
+def _already_prepared(shades: np.ndarray, size: int, ink_share: float) -> np.ndarray | None:
     """The picture, bright on black, if it already is in the nets' own format; else None.
 
     In MNIST the box of all pixels above 0 is 20 long and the centre of mass lies within half a pixel of the middle.
     Such a picture needs no work, and resampling it would only blur it. (21: a box that straddles the pixel grid.)
     Data sets in MNIST's format whose pictures fill the 28x28 frame, such as Fashion-MNIST, are meant to be read as
-    they are, too: every published figure on them is.
+    they are, too: every published figure on them is. Nets trained on such take all pictures of this size as they are.
     """
     if shades.shape != (size, size):
         return None
+    if ink_share == 1:
+        return shades
     for candidate in (shades, 255 - shades):
         rows, columns = np.flatnonzero(candidate.any(axis=1)), np.flatnonzero(candidate.any(axis=0))
         longest = max(np.ptp(rows), np.ptp(columns)) + 1
@@ -322,8 +338,8 @@ def _extent(profile: np.ndarray) -> tuple[float, float]:
     return where[0] + 1 - float(profile[where[0]]), where[-1] + float(profile[where[-1]])
 
 
-def place(ink: np.ndarray, box: tuple[float, float, float, float], size: int) -> np.ndarray:
-    """Cut to the box, scale its longest side to 20/28 of the frame and centre by mass: (size, size) float32 in [0, 1].
+def place(ink: np.ndarray, box: tuple[float, float, float, float], size: int, ink_share: float) -> np.ndarray:
+    """Cut to the box, scale its longest side to `ink_share` of the frame and centre: (size, size) float32 in [0, 1].
 
     MNIST shifts by whole pixels. Here scaling and shifting are one exact resampling at any fraction of a pixel, since
     a rounded shift would make the same drawing jump by a pixel between two places on the pad.
@@ -331,11 +347,13 @@ def place(ink: np.ndarray, box: tuple[float, float, float, float], size: int) ->
     top, bottom, left, right = box
     y0, y1, x0, x1 = int(top), int(np.ceil(bottom)), int(left), int(np.ceil(right))
     cut = ink[y0:y1, x0:x1]
-    unit = max(bottom - top, right - left) / (INK_SHARE * size)  # source pixels for each pixel of the result
+    unit = max(bottom - top, right - left) / (ink_share * size)  # source pixels for each pixel of the result
     centre_y, centre_x = _centre_of_mass(cut)
     # The middle of MNIST's frame is the middle of pixel 14, counted from 0; no ink may leave the frame.
     start_y = np.clip(centre_y - unit * (size + 1) / 2, y1 - y0 - unit * size, 0)
     start_x = np.clip(centre_x - unit * (size + 1) / 2, x1 - x0 - unit * size, 0)
+    if ink_share == 1:
+        start_y, start_x = ((a + b - unit * size) / 2 - int(a) for a, b in ((top, bottom), (left, right)))
     pixels = _coverage(start_y, unit, size, y1 - y0) @ cut @ _coverage(start_x, unit, size, x1 - x0).T
     white = np.percentile(pixels[pixels > 0], 95)  # not the maximum: one glint must not dim all the rest
     return np.minimum(pixels / white, 1).astype(np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 
 from robust.metrics import DeltaZ, VAELoss
 from robust.sets import TITLES
+from robust.subjects import Subject, subject_of
 from robust.thresholds import BOTH, EITHER, Side, refused_by_rule, threshold_at_fpr
 from robust.world import SCORES, checked, read_manifest, read_scores
 
@@ -30,18 +31,25 @@ def tables(folder: Path) -> list[Table]:
     """All tables of a world. Raises DamagedWorld when its files are missing or damaged."""
     manifest = read_manifest(folder)
     scores = read_scores(checked(folder, SCORES, manifest))
-    reference = scores[manifest["dataset"]]
+    reference, subject = scores[manifest["dataset"]], subject_of(manifest)
     comparisons = {TITLES[name]: columns for name, columns in scores.items() if name != manifest["dataset"]}
     # The talk is about MNIST: its figures stand beside that world only.
     talk = published() if manifest["dataset"] == "mnist" else None
-    return [
+    found = [
         nets_table(manifest, reference, talk),
         quartile_table(reference, comparisons, talk),
-        confidence_table(comparisons, talk),
+        confidence_table(comparisons, talk, subject),
         rule_table(reference, comparisons, talk),
-        example_table(manifest["figures"]["examples"], talk),
+        example_table(manifest["figures"]["examples"], talk, subject),
         *search_tables(folder),
     ]
+    return found if talk else [without_published(table) for table in found]
+
+
+def without_published(table: Table) -> Table:
+    """Without the columns that only the talk fills."""
+    kept = [i for i, cell in enumerate(table.header) if "published" not in cell]
+    return Table(table.title, [table.header[i] for i in kept], [[row[i] for i in kept] for row in table.rows])
 
 
 def search_tables(folder: Path) -> list[Table]:
@@ -88,7 +96,7 @@ def quartile_table(reference: dict, comparisons: dict, talk: dict | None) -> Tab
     rows = []
     if talk:
         rows.append(["δz²", "published: 500 test images"] + [f"{v:.4f}" for v in talk["delta_z_squared"]] + [f"{talk['delta_z_squared_5th_percentile']:.3f}", ""])  # fmt: skip
-    rows.append(row("δz²", "test images read correctly", reference["delta_z"][correct] ** 2, 4))
+        rows.append(row("δz²", "test images read correctly", reference["delta_z"][correct] ** 2, 4))
     rows.append(row("δz", "test images", reference["delta_z"], 4))
     rows += [row("δz", name, columns["delta_z"], 4) for name, columns in comparisons.items()]
     if talk:
@@ -98,7 +106,7 @@ def quartile_table(reference: dict, comparisons: dict, talk: dict | None) -> Tab
     return Table("Distributions", header, rows)
 
 
-def confidence_table(comparisons: dict, talk: dict | None) -> Table:
+def confidence_table(comparisons: dict, talk: dict | None, subject: Subject) -> Table:
     rows = []
     for name, columns in comparisons.items():
         shares = [f"{(columns['probability'] > level).mean():.1%}" for level in (0.99, 0.95, 0.75)]
@@ -106,7 +114,7 @@ def confidence_table(comparisons: dict, talk: dict | None) -> Table:
         rows.append([name, *shares, *[f"{share:.1%}" for share in said]] + [""] * (3 - len(said)))
     levels = ["> 0.99", "> 0.95", "> 0.75"]
     header = ["LeNet's probability", *levels, *[f"published {level}" for level in levels]]
-    return Table("How sure LeNet is of images that are not digits", header, rows)
+    return Table(f"How sure LeNet is of images that are not {subject.plural}", header, rows)
 
 
 def operating_points(reference: dict) -> list[tuple[str, str, dict[str, float]]]:
@@ -149,7 +157,7 @@ def rule_table(reference: dict, comparisons: dict, talk: dict | None) -> Table:
     return Table("Rules: FPR = test images refused, FNR = comparison images accepted", header, rows)
 
 
-def example_table(examples: dict, talk: dict | None) -> Table:
+def example_table(examples: dict, talk: dict | None, subject: Subject) -> Table:
     header = ["picture", "LeNet says", "δz", "δz² published", "VAE loss", "published", "verdict"]
     rows = []
     for name, found in examples.items():
@@ -160,11 +168,11 @@ def example_table(examples: dict, talk: dict | None) -> Table:
             for title, key in (("δz", "delta_z_reliable"), ("VAE loss", "vae_loss_reliable"))
         )
         rows.append(
-            [name, f"{found['prediction']} ({found['probability']:.2f})", delta_z]
+            [name, f"{subject.classes[found['prediction']]} ({found['probability']:.2f})", delta_z]
             + [f"{said['delta_z_squared']:.1e}" if said else "", f"{found['vae_loss']:.1f}"]
             + [f"{said['vae_loss']:.1f}" if said else "", verdict]
         )
-    return Table("Not digits, at the default thresholds", header, rows)
+    return Table(f"Not {subject.plural}, at the default thresholds", header, rows)
 
 
 def as_text(found: list[Table]) -> str:

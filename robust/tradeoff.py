@@ -91,10 +91,11 @@ def roc(found: Trade, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
     return np.r_[0, found.fpr[chosen], 1], np.r_[0, 1 - found.fnr[chosen], 1]
 
 
-def guard_code(thresholds: dict[str, float], rule: str) -> str:
-    """The lines of Python that build the guard with these thresholds and this rule."""
+def guard_code(thresholds: dict[str, float], rule: str, world: str = "mnist") -> str:
+    """The lines of Python that build a world's guard with these thresholds and this rule."""
     lines = "".join(f'        "{name}": {float(value)!r},\n' for name, value in thresholds.items())
-    arguments = f'    thresholds={{\n{lines}    }},\n    rule="{rule}",\n'
+    name = "" if world == "mnist" else f"    {world!r},\n"
+    arguments = f'{name}    thresholds={{\n{lines}    }},\n    rule="{rule}",\n'
     return f"from robust import Guard\n\nguard = Guard.load(\n{arguments})\n"
 
 

@@ -22,8 +22,9 @@ from tqdm import tqdm
 from robust import data
 from robust.augment import augment
 from robust.config import Config
-from robust.data import to_float
-from robust.world import World, build_net, write_manifest
+from robust.data import Dataset, UnusableDataset, to_float
+from robust.subjects import SUBJECTS
+from robust.world import World, build_net, read_manifest, write_manifest
 
 STAGES = ("lenet", "vae", "wgan", "inverter")
 CHECKPOINT_SECONDS = 120
@@ -248,13 +249,21 @@ def train_inverter(images: Tensor, config: Config, folder: Path, batch: int = 64
     save_net(inverter, folder / "inverter.safetensors")
 
 
-def train(dataset: str, folder: Path, config: Config, stages: tuple[str, ...] = STAGES) -> None:
-    """Train the stages in order into `folder` and record them in its manifest; finished stages are kept."""
-    images, labels = data.load(dataset, train=True)
+def train(dataset: str | Dataset, folder: Path, config: Config, stages: tuple[str, ...] = STAGES) -> None:
+    """Train the stages in order into `folder` and record them in its manifest; finished stages are kept.
+
+    `dataset` is the name of a known data set, or the user's own. Raises UnusableDataset when the folder holds a world
+    of other images: its unfinished stages must not go on with these.
+    """
+    dataset = data.known(dataset) if isinstance(dataset, str) else dataset
+    (images, labels), (test_images, _) = dataset.train, dataset.test
     folder.mkdir(parents=True, exist_ok=True)
-    test_images = data.load(dataset, train=False)[0]
     checksums = {"train": data.checksum(images), "test": data.checksum(test_images)}
-    about = {"format": 1, "dataset": dataset, "config": asdict(config), "data_sha256": checksums}
+    if (folder / "manifest.json").exists() and read_manifest(folder)["data_sha256"] != checksums:
+        raise UnusableDataset(f"{folder} holds a world of other images: remove it, or write elsewhere with --out.")
+    about = {"format": 1, "dataset": dataset.name, "config": asdict(config), "data_sha256": checksums}
+    if dataset.name not in SUBJECTS:
+        about["subject"] = asdict(dataset.subject)
     write_manifest(folder, about)
     trainers = {
         "lenet": lambda: train_lenet(images, labels, config, folder),

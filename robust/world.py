@@ -10,7 +10,10 @@ The weights are safetensors, never pickle. Loading checks every hash it relies o
 
 import hashlib
 import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +23,11 @@ from torch import nn
 
 from robust.config import Config
 from robust.nets import VAE, Critic, Generator, Inverter, LeNet
+from robust.preprocess import Prepared, prepare
+from robust.subjects import Subject, subject_of
 
-WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+# The folder of all worlds: the one that ships, unless ROBUST_WEIGHTS names another.
+WEIGHTS = Path(os.environ.get("ROBUST_WEIGHTS") or Path(__file__).resolve().parent.parent / "weights")
 DEFAULT_WORLD = WEIGHTS / "mnist"
 NETS = ("lenet", "vae", "generator", "critic", "inverter")
 SCORES = "scores.safetensors"
@@ -39,11 +45,16 @@ def read_manifest(folder: Path) -> dict:
     """The manifest of a world. Raises DamagedWorld when there is none or it cannot be read."""
     path = folder / "manifest.json"
     try:
-        return json.loads(path.read_text())
+        manifest = json.loads(path.read_text())
+        Config(**manifest["config"])
+        subject_of(manifest)
+        return manifest
     except FileNotFoundError:
         raise DamagedWorld(f"There are no trained nets in {folder}. Make them with: python -m robust train") from None
     except ValueError:
         raise DamagedWorld(f"{path} is damaged: it is not JSON. Restore it from the repository.") from None
+    except (KeyError, TypeError):
+        raise DamagedWorld(f"{path} is damaged, or from another version. Restore it from the repository.") from None
 
 
 def write_manifest(folder: Path, updates: dict) -> None:
@@ -89,8 +100,8 @@ class World:
 
     @classmethod
     def load(cls, folder: str | Path = DEFAULT_WORLD, with_scores: bool = True) -> "World":
-        """Read and check a world. Raises DamagedWorld, which says what is missing or damaged."""
-        folder = Path(folder)
+        """Read and check a world, by its folder or its name in WEIGHTS. Raises DamagedWorld, which says what is wrong."""
+        folder = world_folder(folder)
         manifest = read_manifest(folder)
         config = Config(**manifest["config"])
         nets = {}
@@ -101,6 +112,20 @@ class World:
             nets[name].eval().requires_grad_(False).to(memory_format=torch.channels_last)
         scores = read_scores(checked(folder, SCORES, manifest)) if with_scores else {}
         return cls(folder, manifest, nets, scores)
+
+    @property
+    def config(self) -> Config:
+        return Config(**self.manifest["config"])
+
+    @property
+    def subject(self) -> Subject:
+        """What its pictures show: the names of the classes, and the words for them."""
+        return subject_of(self.manifest)
+
+    @property
+    def prepare(self) -> Callable[..., Prepared]:
+        """`robust.preprocess.prepare` as this world's nets need it."""
+        return partial(prepare, **self.config.shape, ink_share=self.subject.ink_share)
 
     @property
     def in_distribution(self) -> str:
@@ -115,6 +140,18 @@ class World:
     @property
     def comparison_sets(self) -> list[str]:
         return [name for name in self.scores if name != self.in_distribution]
+
+
+def world_folder(world: str | Path) -> Path:
+    """A world by its name in WEIGHTS, or by its path."""
+    return WEIGHTS / world if (WEIGHTS / world).is_dir() else Path(world)
+
+
+def worlds() -> list[str]:
+    """Names of the worlds in WEIGHTS, MNIST first."""
+    return sorted(
+        (file.parent.name for file in WEIGHTS.glob("*/manifest.json")), key=lambda name: (name != "mnist", name)
+    )
 
 
 def read_scores(path: Path) -> dict[str, dict[str, np.ndarray]]:

@@ -15,6 +15,7 @@ from robust.examples import EXAMPLES, samples
 FIELDS = [
     "path",
     "prediction",
+    "class",
     "probability",
     "delta_z",
     "vae_loss",

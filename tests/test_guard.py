@@ -132,7 +132,7 @@ def test_damaged_or_missing_weights_are_named(tmp_path):
 def test_the_report_is_valid_json(guard):
     row = json.loads(json.dumps(guard.inspect(digit(5)).as_json(), allow_nan=False))
     assert list(row) == [
-        "prediction", "probability", "delta_z", "vae_loss", "delta_z_reliable", "vae_loss_reliable", "reliable",
+        "prediction", "class", "probability", "delta_z", "vae_loss", "delta_z_reliable", "vae_loss_reliable", "reliable",
     ]  # fmt: skip
 
 

@@ -1,17 +1,25 @@
 """Pictures and probability bars as the pages show them."""
 
+import html
+
 import numpy as np
 import streamlit as st
 from PIL import Image
 from torch import Tensor
 
+from pages.components.session import class_name, example_picture, examples, load_world
 from pages.components.style import as_data_url
-from robust.examples import EXAMPLES
+from robust import Report, UnusableImage
+from robust.preprocess import open_image
+
+LETTERS = 2  # a class name of at most so many is set like a digit
+BARS = 10
 
 
 def as_picture(pixels: Tensor) -> Image.Image:
-    """A prepared image (1, size, size) in [0, 1] as a grey picture of as many pixels."""
-    return Image.fromarray((pixels[0].numpy() * 255).round().astype(np.uint8))
+    """A prepared image (1 or 3 channels, size, size) in [0, 1] as a picture of as many pixels."""
+    levels = (pixels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    return Image.fromarray(levels.squeeze(2) if len(pixels) == 1 else levels)
 
 
 def small(picture: Image.Image, side: int = 56) -> Image.Image:
@@ -20,17 +28,41 @@ def small(picture: Image.Image, side: int = 56) -> Image.Image:
     return picture
 
 
-@st.cache_data(show_spinner=False)
 def example_thumbnails() -> list[tuple[str, str, str]]:
     """The examples as the gallery wants them: name, caption, data URL."""
-    return [(name, name, as_data_url(small(make()))) for name, make in EXAMPLES.items()]
+    return [(name, name, thumbnail_of(example_picture(name))) for name in examples()]
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def thumbnail_of(picture: bytes) -> str:
+    """A picture file as a small data URL; a black square if it cannot be read."""
+    try:
+        return as_data_url(small(open_image(picture)))
+    except UnusableImage:
+        return as_data_url(Image.new("RGB", (56, 56)))
+
+
+def claim(report: Report) -> str:
+    """HTML: the class that the classifier claims, as large as its name allows."""
+    kind = "digit" if len(report.class_name) <= LETTERS else "digit name"
+    return f"<div class='{kind}'>{html.escape(report.class_name)}</div>"
 
 
 def probability_bars(probabilities: np.ndarray) -> str:
-    """HTML: ten bars, the largest emphasised, each with its digit below and its share above."""
+    """HTML: a bar for each class, at most ten, the largest emphasised, each with its name and its share.
+
+    Upright bars for names as short as digits, else lying ones.
+    """
+    shown = np.sort(np.argsort(-probabilities, kind="stable")[:BARS])
+    names = {int(label): html.escape(class_name(label)) for label in shown}
+    short = max(map(len, names.values())) <= LETTERS
+    length = "height:{:.1f}%" if short else "flex-basis:{:.1f}%"
     bars = "".join(
-        f"<div class='{'top' if digit == probabilities.argmax() else ''}' title='{digit}: {p:.1%}'>"
-        f"<span>{p:.0%}</span><i style='height:{68 * p:.1f}%'></i>{digit}</div>"
-        for digit, p in enumerate(probabilities)
+        f"<div class='{'top' if label == probabilities.argmax() else ''}' title='{name}: {probabilities[label]:.1%}'>"
+        f"<span>{probabilities[label]:.0%}</span>"
+        f"<i style='{length.format((68 if short else 50) * probabilities[label])}'></i><b>{name}</b></div>"
+        for label, name in names.items()
     )
-    return f"<div class='bars' role='img' aria-label='probabilities of the ten digits'>{bars}</div>"
+    answer = load_world().subject.answer
+    kind = "bars" if short else "bars lying"
+    return f"<div class='{kind}' role='img' aria-label='probability of each {answer}'>{bars}</div>"

@@ -16,6 +16,7 @@ CSS = """
 .verdict { display: flex; align-items: center; gap: 1rem; border-radius: 8px; padding: .35rem .9rem;
            border: 3px solid currentColor; min-height: 6.2rem; }
 .verdict .digit { font-size: 5rem; font-weight: 800; line-height: 1; font-variant-numeric: tabular-nums; }
+.verdict .digit.name { font-size: 2.3rem; max-width: 45%; overflow-wrap: break-word; }
 .verdict .word { font-size: 1.55rem; font-weight: 700; line-height: 1.15; }
 .verdict .why { font-size: 1.05rem; color: var(--verdict-ink); line-height: 1.25; }
 .reliable { color: light-dark(#0B6BCB, #5AA9FF); }
@@ -34,7 +35,12 @@ CSS = """
             font-size: .8rem; font-variant-numeric: tabular-nums; }
 .bars i { display: block; background: light-dark(#94A3B8, #64748B); border-radius: 3px 3px 0 0; min-height: 2px; }
 .bars .top i { background: light-dark(#0F172A, #F1F5F9); }
+.bars b { font-weight: inherit; }
 .bars .top { font-weight: 800; }
+.bars.lying { display: block; height: auto; }
+.bars.lying div { flex-direction: row; justify-content: start; align-items: center; gap: .4rem; height: 1.15rem; }
+.bars.lying b { order: -2; flex: 0 0 6.5rem; text-align: right; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.bars.lying i { order: -1; height: .8rem; flex: none; min-width: 2px; border-radius: 0 3px 3px 0; }
 
 .scores { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 1rem; }
 .scores th, .scores td { text-align: right; padding: .12rem .3rem; border-bottom: 1px solid light-dark(#CBD5E1, #334155); }

@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
 FOLDER = Path(__file__).parent
+DIGITS = tuple(f"Digit {label}" for label in range(10))
 CLOTHES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
@@ -42,12 +44,36 @@ def _blank_page() -> Image.Image:
     return Image.new("L", (280, 280), 255)
 
 
+def _file(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.copy()
+
+
 # The second test image of each digit: some of the first are oddly written, and rightly refused.
 EXAMPLES: dict[str, Callable[[], Image.Image]] = {
-    **{f"Digit {label}": partial(_sample, "mnist", label, 1) for label in range(10)},
+    **{name: partial(_sample, "mnist", label, 1) for label, name in enumerate(DIGITS)},
     **{name: partial(_sample, "fashion", label, 0) for label, name in enumerate(CLOTHES)},
     "Chicken": partial(_picture, "chicken.png"),
     "Falafel": partial(_picture, "falafel.png"),
     "Random noise": _noise,
     "Blank page": _blank_page,
 }
+
+OF_DATASET = {"mnist": DIGITS, "fashion-mnist": CLOTHES}  # the examples that show what a data set's nets know
+OWN_SHOWN = 20  # examples of the user's own images
+
+
+def own_examples(dataset: str, folder: Path) -> dict[str, Callable[[], Image.Image]]:
+    """The examples that show what a world's nets know, by name; `folder` is the world's."""
+    if dataset in OF_DATASET:
+        return {name: EXAMPLES[name] for name in OF_DATASET[dataset]}
+    files = sorted((folder / "examples").glob("*.png"))
+    return {file.stem.partition(" ")[2]: partial(_file, file) for file in files}
+
+
+def write_examples(folder: Path, classes: tuple[str, ...], images: Tensor, labels: Tensor) -> None:
+    """Write the first image of each class, of (N, channels, size, size) uint8, as `examples/NUMBER CLASS.png`."""
+    (folder / "examples").mkdir(exist_ok=True)
+    for label, name in enumerate(classes[:OWN_SHOWN]):
+        picture = to_pil_image(images[labels == label][0])
+        picture.save(folder / "examples" / f"{label:02d} {name}.png")
