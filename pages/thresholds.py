@@ -17,6 +17,7 @@ from pages.components.session import (
     class_name,
     default_guard,
     example_picture,
+    image_title,
     inspect_on_try_it,
     judge,
     load_world,
@@ -368,7 +369,7 @@ def show_strip(settings: Settings, name: str, wants_refused: bool, title: str) -
     version = name + "".join(words for _, words, _ in pictures)
     picked = gallery(title, pictures, None, key=f"strip_{'refused' if wants_refused else 'accepted'}", version=version)
     if picked:
-        inspect_on_try_it(f"{set_title(name)} test image", shipped_picture(name, int(picked)))
+        inspect_on_try_it(image_title(name), shipped_picture(name, int(picked)))
 
 
 def caption(settings: Settings, scores: dict[str, np.ndarray], place: int) -> str:

@@ -15,6 +15,7 @@ from pages.components.session import (
     Settings,
     default_guard,
     example_picture,
+    image_title,
     judge,
     load_world,
     rules,
@@ -144,9 +145,12 @@ def show_number(value: float, digits: int) -> str:
 
 
 def show_blind_spot_of_example() -> None:
-    """The note on the set that the chosen example comes from."""
+    """The note on the set that the chosen picture of the gallery comes from."""
+    if st.session_state.way != "Gallery":
+        return
+    shown = st.session_state.example or st.session_state.handed_over[0]
     for name in load_world().comparison_sets:
-        if st.session_state.way == "Gallery" and st.session_state.example in OF_DATASET.get(name, ()):
+        if shown in (*OF_DATASET.get(name, ()), image_title(name)):
             show_blind_spot(name)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from robust import sets
-from robust.data import Dataset, UnusableDataset, to_float
+from robust.data import DATASETS, Dataset, UnusableDataset, to_float
 from robust.examples import EXAMPLES, write_examples
 from robust.guard import BATCH, Guard, world_metrics
 from robust.world import World, write_manifest, write_scores
@@ -36,9 +36,13 @@ def score_set(world: World, images: Tensor, name: str) -> dict[str, np.ndarray]:
     return {column: np.concatenate(parts) for column, parts in columns.items()}
 
 
-def check_own(world: World, images: Dataset) -> None:
-    """Raises UnusableDataset when the world was not trained on images of this kind."""
+def check_images(world: World, images: Dataset | None) -> None:
+    """Raises UnusableDataset when the world needs images of the user's own, or was not trained on such as these."""
     name, shape = world.in_distribution, tuple(world.config.shape.values())
+    if images is None:
+        if name not in DATASETS:
+            raise UnusableDataset(f"{name} is a data set of your own: say where it is with --dataset FOLDER.")
+        return
     if name != images.name or world.subject.classes != images.subject.classes:
         raise UnusableDataset(
             f"{world.folder} was trained on {name}, with the classes {', '.join(world.subject.classes)}."
@@ -54,8 +58,7 @@ def calibrate(folder: Path, own_images: Dataset | None = None) -> None:
     """
     began = time.monotonic()
     world = World.load(folder, with_scores=False)
-    if own_images:
-        check_own(world, own_images)
+    check_images(world, own_images)
     scores = {}
     for name in (world.in_distribution, *sets.comparisons(world.in_distribution)):
         if own_images and name == world.in_distribution:

@@ -47,7 +47,7 @@ def load(name: str, train: bool) -> tuple[Tensor, Tensor]:
     Raises UnusableDataset for any other name.
     """
     if name not in DATASETS:
-        raise UnusableDataset(f"{name} is a data set of your own: say where it is with --dataset FOLDER.")
+        raise UnusableDataset(f"{name} is not one of the known data sets: {', '.join(DATASETS)}.")
     root = data_root()
     dataset = DATASETS[name](root, train=train, download=not os.environ.get("ROBUST_DATA"))
     return dataset.data.unsqueeze(1), dataset.targets

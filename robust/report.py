@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from robust.blind_spots import blind_spot
 from robust.metrics import DeltaZ, VAELoss
 from robust.sets import TITLES
 from robust.subjects import Subject, subject_of
@@ -40,6 +41,7 @@ def tables(folder: Path) -> list[Table]:
         quartile_table(reference, comparisons, talk),
         confidence_table(comparisons, talk, subject),
         rule_table(reference, comparisons, talk),
+        *blind_spot_tables(reference, comparisons),
         example_table(manifest["figures"]["examples"], talk, subject),
         *search_tables(folder),
     ]
@@ -155,6 +157,18 @@ def rule_table(reference: dict, comparisons: dict, talk: dict | None) -> Table:
             + ([f"{said['fpr']:.2%}", f"{said['fnr']:.2%}"] if said else ["", ""])
         )
     return Table("Rules: FPR = test images refused, FNR = comparison images accepted", header, rows)
+
+
+def blind_spot_tables(reference: dict, comparisons: dict) -> list[Table]:
+    """The sets that the VAE explains better than its own test set, where there are any (Nalisnick et al. 2019)."""
+    five = {name: threshold_at_fpr(reference[name], 0.05, side) for name, side in SIDES.items()}
+    rows = []
+    for name, columns in comparisons.items():
+        if found := blind_spot(reference, columns, five, SIDES):
+            shares = [f"{share:.2%}" for share in found.accepted.values()]
+            rows.append([name, f"{found.median:.1f}", f"{found.reference_median:.1f}", *shares])
+    header = ["set", "median VAE loss", "of the test images", *[f"accepted by {name} at 5 %" for name in SIDES]]
+    return [Table("Sets that the VAE explains better than its own test images", header, rows)] if rows else []
 
 
 def example_table(examples: dict, talk: dict | None, subject: Subject) -> Table:

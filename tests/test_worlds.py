@@ -30,7 +30,7 @@ def test_a_folder_of_pictures_becomes_a_world_with_one_command(tmp_path, monkeyp
     monkeypatch.setattr(
         config, "config_for", lambda name, seed, *shape: config.Config(*shape, seed, **TINY, **STEPS)
     )  # fmt: skip
-    folder = draw_folder(tmp_path / "shapes", 250)
+    folder = draw_folder(tmp_path / "shapes")
     result = CliRunner().invoke(cli.main, ["train", "--dataset", str(folder), "--size", "32"])
     assert result.exit_code == 0, result.output
 
@@ -46,7 +46,7 @@ def test_a_folder_of_pictures_becomes_a_world_with_one_command(tmp_path, monkeyp
 
 
 def test_the_folders_images_are_what_prepare_makes_of_them(tmp_path):
-    images = read_image_folder(draw_folder(tmp_path / "shapes", 250), 32)
+    images = read_image_folder(draw_folder(tmp_path / "shapes"), 32)
     (train, labels), (test, _) = images.train, images.test
     assert train.shape == (400, 3, 32, 32) and test.shape == (100, 3, 32, 32)
     assert labels.bincount().tolist() == [200, 200]

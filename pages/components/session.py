@@ -55,7 +55,7 @@ def _change_world() -> None:
     st.session_state.world = st.session_state.world_choice
     st.session_state.pop("thresholds", None)  # Settings begin anew, with the only settings that worlds share
     example = st.session_state.get("example")
-    st.query_params.from_dict({"world": st.session_state.world} | ({"example": example} if example else {}))
+    st.query_params.from_dict({"world": st.session_state.world} | ({"example": example} if example in EXAMPLES else {}))
 
 
 def load_world() -> World:
@@ -139,6 +139,11 @@ def inspect_on_try_it(name: str, picture: bytes) -> NoReturn:
 def set_title(name: str) -> str:
     """What people call a set of images."""
     return TITLES.get(name, name)
+
+
+def image_title(name: str) -> str:
+    """What people call a single image of a set."""
+    return f"{set_title(name)} test image"
 
 
 def rules() -> dict[str, str]:

@@ -37,7 +37,7 @@ CSS = """
 .bars .top i { background: light-dark(#0F172A, #F1F5F9); }
 .bars b { font-weight: inherit; }
 .bars .top { font-weight: 800; }
-.bars.lying { display: block; height: auto; }
+.bars.lying, .place .bars.lying { display: block; height: auto; }
 .bars.lying div { flex-direction: row; justify-content: start; align-items: center; gap: .4rem; height: 1.15rem; }
 .bars.lying b { order: -2; flex: 0 0 6.5rem; text-align: right; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .bars.lying i { order: -1; height: .8rem; flex: none; min-width: 2px; border-radius: 0 3px 3px 0; }
