@@ -259,7 +259,7 @@ def show_comparison(name: str, picture: bytes) -> None:
     rows = {name: picture, other: example_picture(other)}
     threshold = Settings().thresholds["delta_z"]
     lengths = np.array([threshold, typical_delta_z(), *(walk_of(file).delta_z for file in rows.values())])
-    full = 1.1 * lengths[np.isfinite(lengths)].max()
+    full = 1.1 * lengths[np.isfinite(lengths)].max() or 1.0
     st.html(
         heading(3, "A short way means: do not rely on it")
         + "<div class='tracks'><div class='head'>x</div><div class='head'>G(I(x))</div>"

@@ -205,9 +205,10 @@ def show_threshold(name: str, settings: Settings, report: Report | None) -> None
 
 
 def slider_top(name: str) -> float:
-    """Half as far again as the reference set reaches."""
+    """Half as far again as the reference set reaches, and a step at least."""
     reference, digits = load_world().reference[name], default_guard().metrics[name].digits
-    return float(np.ceil(1.5 * reference[np.isfinite(reference)].max() * 10**digits) / 10**digits)
+    farthest = reference[np.isfinite(reference)].max(initial=0)
+    return max(1.0, float(np.ceil(1.5 * farthest * 10**digits))) / 10**digits
 
 
 @st.fragment

@@ -1,6 +1,7 @@
 """More than one world: the user's own images, class names, the choice in the app, and the VAE's blind spot."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -222,3 +223,15 @@ def test_an_unknown_world_in_the_link_is_said(app):
     run = app(world="nowhere")
     assert "world=nowhere" in run.toast[0].value
     assert "good digits refused" in text(run)
+
+
+@pytest.mark.parametrize("page", ["thresholds", "how_it_works", "talk"])
+def test_the_other_pages_speak_of_clothes(app, page):
+    run = AppTest.from_file(str(REPOSITORY / "pages" / f"{page}.py"), default_timeout=300)
+    run.session_state.entered = True  # as if through app.py
+    run.query_params["world"] = "fashion-mnist"
+    run.run()
+    assert not run.exception
+    shown = text(run)
+    assert any(name in shown for name in CLOTHES) or "good clothes refused" in shown
+    assert "digit" not in re.sub("class='digit[^']*'|Digit [0-9]|.digit", "", shown)
