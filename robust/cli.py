@@ -163,3 +163,27 @@ def search(world, digits, algorithm_2, algorithm_1):
 
     run(world_folder(world), digits, algorithm_2, algorithm_1)
     click.echo(as_text(search_tables(world_folder(world))))
+
+
+@benchmark.command()
+@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@click.option("--images", type=click.IntRange(20), help="At most so many of each set and half of the test set [all].")
+@click.option(
+    "--slow-images", default=1000, show_default=True, type=click.IntRange(20),
+    help="So many of them for δz and likelihood regret, where the calibration has no scores.",
+)  # fmt: skip
+def detectors(world, images, slow_images):
+    """The guard's metrics against published detectors, on nonsense, spoilt digits and drawn digits.
+
+    pytorch-ood's detectors join where it is installed: pip install -r requirements-benchmark.txt
+    """
+    from robust.benchmarks.detectors import run
+    from robust.report import as_text, detectors_tables
+
+    try:
+        left_out = run(world_folder(world), images, slow_images)["left_out"]
+    except FileNotFoundError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(as_text(detectors_tables(world_folder(world))))
+    if left_out:
+        click.echo(f"\nLeft out, since the data is not on this machine: {', '.join(left_out)}.")

@@ -44,6 +44,7 @@ def tables(folder: Path) -> list[Table]:
         *blind_spot_tables(reference, comparisons),
         example_table(manifest["figures"]["examples"], talk, subject),
         *search_tables(folder),
+        *detectors_tables(folder),
     ]
     return found if talk else [without_published(table) for table in found]
 
@@ -63,6 +64,14 @@ def search_tables(folder: Path) -> list[Table]:
         return []
     measured = json.loads(file.read_text())
     return [search.table(measured), Table("In short", ["", "", ""], search.summary(measured))]
+
+
+def detectors_tables(folder: Path) -> list[Table]:
+    """The benchmark of the metrics, where it has been run on this world."""
+    from robust.benchmarks import detectors  # which makes tables, too
+
+    measured = detectors.read(folder)
+    return detectors.tables(measured) if measured else []
 
 
 def nets_table(manifest: dict, reference: dict, talk: dict | None) -> Table:

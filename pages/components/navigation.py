@@ -8,6 +8,7 @@ def navigation():
     pages = [
         st.Page("pages/try_it.py", title="Try it", icon=":material/draw:", default=True),
         st.Page("pages/thresholds.py", title="Thresholds", icon=":material/tune:"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/leaderboard:"),
         st.Page("pages/how_it_works.py", title="How δz works", icon=":material/route:"),
         st.Page("pages/talk.py", title="Talk", icon=":material/co_present:"),
     ]

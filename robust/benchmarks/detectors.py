@@ -1,0 +1,362 @@
+"""Every metric against every kind of input: the guard's, published detectors on the same nets, and combinations.
+
+Words as in `robust.thresholds`: FPR is the share of good digits refused, FNR the share of nonsense accepted. (Papers
+that call in-distribution images positive call our FNR at 5 % FPR "FPR at 95 % TPR", and the other way round.) One half
+of the test set sets the thresholds; every figure is taken on the other half.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from robust import data, sets
+from robust.benchmarks.baselines import Combination, baselines
+from robust.benchmarks.baselines.combination import PRODUCT
+from robust.guard import BATCH, Guard
+from robust.metrics import DeltaZ, Metric, VAELoss
+from robust.report import Table
+from robust.sets import ImageSet
+from robust.thresholds import BOTH, EITHER, Side, refused, threshold_at_fnr, threshold_at_fpr
+from robust.tradeoff import auroc
+from robust.world import World
+
+FILE = "benchmark_detectors.json"
+FPR = 0.05  # of every threshold here
+FNR_AT_95_TPR = 0.05
+SEED = 0
+RESAMPLES = 500  # of the bootstrap; its intervals hold 95 % of them
+ALONE, TOGETHER = 30, 256  # images that are timed
+PUBLISHED = (DeltaZ.name, VAELoss.name)
+SLOW = (DeltaZ.name, "likelihood_regret")
+PAIRS = (  # metrics whose tail probabilities are multiplied
+    PUBLISHED,
+    ("vae_reconstruction", "nearest_features"),
+    ("vae_loss", "nearest_features"),
+    ("wgan_reconstruction", "nearest_features"),
+)
+
+NONSENSE, CHANGED, DRAWN = "nonsense", "changed", "drawn"  # kinds of sets
+FIGURES = {  # what is measured on each kind: key -> (title, what it says); the first is the one that matters most
+    NONSENSE: {
+        "fnr": ("accepted at 5 % FPR", "Share of these inputs that is accepted when 5 % of good digits are refused."),
+        "fpr": ("FPR at 95 % TPR", "Share of good digits that is refused when 95 % of these inputs are refused."),
+        "auroc": ("AUROC", "The chance that an input of this set looks more suspicious than a good digit."),
+    },
+    CHANGED: {
+        "misread": ("accepted and misread", "Share of these images that is accepted at 5 % FPR although LeNet errs."),
+        "accepted": ("accepted", "Share of these images that is accepted at 5 % FPR, rightly read or not."),
+    },
+    DRAWN: {
+        "refused_right": ("rightly read, but refused", "Share of the rightly read that is refused at 5 % FPR."),
+        "accepted_right": ("accepted and rightly read", "Share of all that is accepted at 5 % FPR and rightly read."),
+    },
+}
+MORE_IS_BETTER = ("auroc", "accepted_right")
+
+
+# --- Figures of one metric on one set ------------------------------------------------------------------------------
+
+
+def nonsense_figures(reference: np.ndarray, good: np.ndarray, nonsense: np.ndarray, refuses: Side) -> list[float]:
+    """fnr, fpr and auroc, as in FIGURES. `reference` scores set the threshold, `good` ones are measured."""
+    accepted = ~refused(nonsense, threshold_at_fpr(reference, FPR, refuses), refuses)
+    good_refused = refused(good, threshold_at_fnr(nonsense, FNR_AT_95_TPR, refuses), refuses)
+    return [accepted.mean(), good_refused.mean(), auroc(good, nonsense, refuses)]
+
+
+def changed_figures(reference: np.ndarray, images: np.ndarray, refuses: Side) -> list[float]:
+    """misread and accepted, as in FIGURES. `images` (N, 2): score, and 1 where LeNet is right."""
+    accepted = ~refused(images[:, 0], threshold_at_fpr(reference, FPR, refuses), refuses)
+    return [(accepted & (images[:, 1] == 0)).mean(), accepted.mean()]
+
+
+def drawn_figures(reference: np.ndarray, images: np.ndarray, refuses: Side) -> list[float]:
+    """refused_right and accepted_right, as in FIGURES. `images` as in `changed_figures`."""
+    accepted = ~refused(images[:, 0], threshold_at_fpr(reference, FPR, refuses), refuses)
+    right = images[:, 1] == 1
+    return [(~accepted[right]).mean() if right.any() else np.nan, (accepted & right).mean()]
+
+
+def fpr_figures(reference: np.ndarray, good: np.ndarray, refuses: Side) -> list[float]:
+    """What the threshold costs on the half of the test set that did not set it."""
+    return [refused(good, threshold_at_fpr(reference, FPR, refuses), refuses).mean()]
+
+
+def with_intervals(figures: Callable[..., list[float]], *samples: np.ndarray) -> list[list[float]]:
+    """[value, low, high] of each figure of the samples: the bootstrap's 2.5th and 97.5th percentiles.
+
+    Every sample is drawn again, so the threshold's own uncertainty is in the interval.
+    """
+    randomness = np.random.default_rng(SEED)
+    samples = [np.sort(sample) if sample.ndim == 1 else sample for sample in samples]
+
+    def drawn_again(sample: np.ndarray) -> np.ndarray:
+        return sample[np.sort(randomness.integers(len(sample), size=len(sample)))]  # in order: figures are found faster
+
+    drawn = [figures(*map(drawn_again, samples)) for _ in range(RESAMPLES)]
+    edges = np.quantile(drawn, [0.025, 0.975], axis=0).T
+    return [[float(value), *map(float, edge)] for value, edge in zip(figures(*samples), edges)]
+
+
+# --- Scores --------------------------------------------------------------------------------------------------------
+
+
+def predict(lenet: torch.nn.Module, images: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return torch.cat([lenet(part).argmax(1) for part in images.split(BATCH)]).clone()
+
+
+def score(metrics: list[Metric], images: Tensor, predictions: Tensor, slow: int, title: str) -> dict[str, np.ndarray]:
+    """Scores of all images, of the first `slow` images by slow metrics."""
+    found: dict[str, list] = {metric.name: [] for metric in metrics}
+    starts = range(0, len(images), BATCH)
+    for start in tqdm(starts, desc=title):
+        part, predicted = images[start : start + BATCH], predictions[start : start + BATCH]
+        for metric in metrics:
+            count = len(part) if metric.name not in SLOW else min(len(part), max(slow - start, 0))
+            if count == len(part):
+                found[metric.name].append(metric.scores(part, predicted))
+            elif count:
+                found[metric.name].append(metric.scores(part[:count], predicted[:count]))
+    scores = {name: np.concatenate(parts) for name, parts in found.items()}
+    for name, values in scores.items():
+        if np.isnan(values).any():
+            raise ValueError(f"{name} gives no number for {np.isnan(values).sum()} of {title}.")
+    return scores
+
+
+def calibrated_scores(world: World, name: str, chosen: Tensor, predictions: Tensor) -> dict[str, np.ndarray]:
+    """All that the calibration knows of the images `chosen` (N,) of a set, so that δz need not be searched again.
+
+    `predictions` (N,) are LeNet's for these images. Empty where they differ from the calibration's: it saw other images.
+    """
+    columns = world.scores.get(name)
+    if columns is None or int(chosen.max()) >= len(columns["prediction"]):
+        return {}
+    if (columns["prediction"][chosen] == predictions.numpy()).mean() < 0.999:  # rounding may tip one in a thousand
+        return {}
+    return {column: values[chosen] for column, values in columns.items()}
+
+
+def combinations(metrics: dict[str, Metric], reference: dict[str, np.ndarray], guard: Guard) -> list[Combination]:
+    """Rules and products of the metrics, calibrated on good scores, and the guard's default rule where it is a rule of
+    several metrics."""
+    published = [metrics[name] for name in PUBLISHED]
+    titles = [metric.title for metric in published]
+    found = [
+        Combination(EITHER, f"either: {', '.join(titles)}", EITHER, published, reference),
+        Combination(BOTH, f"both: {', '.join(titles)}", BOTH, published, reference),
+    ]
+    for names in PAIRS:
+        parts = [metrics[name] for name in names]
+        title = " × ".join(part.title for part in parts)
+        found.append(Combination("_x_".join(names), title, PRODUCT, parts, reference))
+    if guard.rule in (EITHER, BOTH) and tuple(guard.metrics) != PUBLISHED:
+        parts, word = list(guard.metrics.values()), "any" if guard.rule == EITHER else "all"
+        found.append(Combination(word, f"{word} of the guard's", guard.rule, parts, reference))
+    return found
+
+
+def default_rule(guard: Guard) -> str:
+    """The name of the row that is the guard's default rule."""
+    if guard.rule not in (EITHER, BOTH) or tuple(guard.metrics) == PUBLISHED:
+        return guard.rule
+    return "any" if guard.rule == EITHER else "all"
+
+
+def milliseconds(metrics: list[Metric], images: Tensor, predictions: Tensor) -> dict[str, tuple[float, float]]:
+    """What an image takes alone (the median) and in a batch of 256, by metric; the nets run anew for each.
+
+    A combination takes what its parts take.
+    """
+    found = {}
+    for metric in tqdm(metrics, desc="milliseconds"):
+        if isinstance(metric, Combination):
+            found[metric.name] = tuple(np.sum([found[part.name] for part in metric.parts], axis=0))
+            continue
+        singles = [timed(metric, images[i : i + 1], predictions[i : i + 1]) for i in range(min(ALONE, len(images)))]
+        batch = images[:TOGETHER].clone()  # which no metric has met
+        found[metric.name] = np.median(singles), timed(metric, batch, predictions[:TOGETHER]) / len(batch)
+    return found
+
+
+def timed(metric: Metric, images: Tensor, predictions: Tensor) -> float:
+    began = time.perf_counter()
+    metric.scores(images, predictions)
+    return 1000 * (time.perf_counter() - began)
+
+
+# --- The measurement -----------------------------------------------------------------------------------------------
+
+
+def measure(
+    world: World, training: ImageSet, test: ImageSet, others: dict[str, ImageSet], images: int | None, slow: int
+) -> dict:
+    """Score every set with every metric, and take the figures.
+
+    `training` fits the baselines; `test` is the in-distribution test set, in the order of the calibration; `others`
+    maps names of `robust.sets` to sets without a class (nonsense) or with one (drawn digits). At most `images` of each
+    set, and of each half of the test set, are used; `slow` of them by slow metrics.
+    """
+    guard, lenet = Guard.of(world), world.nets["lenet"]
+    metrics = {m.name: m for m in (*guard.metrics.values(), *baselines(world, training.images, training.labels))}
+
+    def scored(name: str, found: ImageSet, chosen: Tensor) -> tuple[ImageSet, dict[str, np.ndarray]]:
+        chosen = chosen[:images]
+        picked = ImageSet(found.images[chosen], found.labels[chosen])
+        predictions = predict(lenet, picked.images)
+        known = calibrated_scores(world, name, chosen, predictions)
+        missing = [metric for metric in metrics.values() if metric.name not in known]
+        scores = score(missing, picked.images, predictions, slow, sets.TITLES.get(name, name)) | known
+        return picked, scores | {"right": (predictions == picked.labels).double().numpy()}
+
+    first, second = shuffled(len(test.images)).chunk(2)
+    _, reference = scored(world.in_distribution, test, first)
+    halved, good = scored(world.in_distribution, test, second)
+    combined = combinations(metrics, reference, guard)
+    all_sets = {name: scored(name, found, shuffled(len(found.images))) for name, found in others.items()}
+    for name, change in sets.CHANGES.items():
+        all_sets[name] = scored(name, ImageSet(change(halved.images), halved.labels), torch.arange(len(halved.images)))
+    for scores in (reference, good, *(scores for _, scores in all_sets.values())):
+        scores |= {metric.name: combine(metric, scores) for metric in combined}
+
+    every = [*metrics.values(), *combined]
+    costs = milliseconds(every, halved.images[:TOGETHER], predict(lenet, halved.images[:TOGETHER]))
+    rows = {}
+    for metric in tqdm(every, desc="figures"):
+        alone, batched = costs[metric.name]
+        rows[metric.name] = {
+            "title": metric.title,
+            "about": about(metric),
+            "ms_alone": round(float(alone), 3),
+            "ms_batched": round(float(batched), 4),
+            "fpr": with_intervals(partial(fpr_figures, refuses=metric.refuses), reference[metric.name], good[metric.name])[0],
+            "sets": {
+                name: set_figures(metric, kind(name, picked), reference, good, scores)
+                for name, (picked, scores) in all_sets.items()
+            },
+        }  # fmt: skip
+    return {
+        "published": list(PUBLISHED),
+        "default_rule": default_rule(guard),
+        "test_images": [len(reference["right"]), len(good["right"])],
+        "slow": slow,
+        "resamples": RESAMPLES,
+        "seed": SEED,
+        "threads": torch.get_num_threads(),
+        "sets": {
+            name: {"title": sets.TITLES.get(name, name), "kind": kind(name, picked), "images": len(picked.images)}
+            | ({} if kind(name, picked) == NONSENSE else {"read_right": float(scores["right"].mean())})
+            for name, (picked, scores) in all_sets.items()
+        },
+        "metrics": rows,
+    }
+
+
+def shuffled(count: int) -> Tensor:
+    """The numbers below `count` in a random order, the same each time."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(SEED))
+
+
+def combine(metric: Combination, scores: dict[str, np.ndarray]) -> np.ndarray:
+    """A combination's scores of those images that all its parts have scored: slow ones scored the first few."""
+    count = min(len(scores[part.name]) for part in metric.parts)
+    return metric.combine({part.name: scores[part.name][:count] for part in metric.parts})
+
+
+def kind(name: str, found: ImageSet) -> str:
+    if name in sets.CHANGES:
+        return CHANGED
+    return NONSENSE if (found.labels < 0).all() else DRAWN
+
+
+def set_figures(metric: Metric, kind: str, reference: dict, good: dict, scores: dict) -> dict:
+    """The figures of one metric on one set: "images", and each key of FIGURES with [value, low, high]."""
+    values, name = scores[metric.name], metric.name
+    if kind == NONSENSE:
+        of_kind = partial(nonsense_figures, refuses=metric.refuses)
+        figures = with_intervals(of_kind, reference[name], good[name], values)
+    else:
+        of_kind = partial(changed_figures if kind == CHANGED else drawn_figures, refuses=metric.refuses)
+        figures = with_intervals(of_kind, reference[name], np.stack([values, scores["right"][: len(values)]], 1))
+    return {"images": len(values)} | dict(zip(FIGURES[kind], figures))
+
+
+def about(metric: Metric) -> str:
+    """What a metric computes, in a sentence with its source: its `about`, else its class's first paragraph."""
+    words = getattr(metric, "about", None) or type(metric).__doc__.split("\n\n")[0]
+    return " ".join(words.split())
+
+
+# --- Files and tables ----------------------------------------------------------------------------------------------
+
+
+def load_if_there(name: str, train: bool = False) -> ImageSet | None:
+    """A set of `robust.sets`, or the training set of that name; None where its data is neither here nor to be had."""
+    try:
+        if not train:
+            return sets.load(name)
+        images, labels = data.load(name, train=True)
+        return ImageSet(data.to_float(images), labels)
+    except (RuntimeError, OSError):  # torchvision's "not found", or no network
+        return None
+
+
+def run(folder: Path, images: int | None, slow: int) -> dict:
+    """Measure and write `benchmark_detectors.json` into the world's folder.
+
+    Raises FileNotFoundError when there is no training or test set to fit and to compare with.
+    """
+    world = World.load(folder)
+    own = world.in_distribution
+    training, test = load_if_there(own, train=True), load_if_there(own)
+    if training is None or test is None:
+        raise FileNotFoundError(f"{own} is not on this machine: name the folder that holds it in ROBUST_DATA.")
+    names = [*sets.COMPARISONS[own], "structured-noise", *(["pendigits"] if own == "mnist" else [])]
+    found = {name: load_if_there(name) for name in names}
+    measured = measure(world, training, test, {k: v for k, v in found.items() if v is not None}, images, slow)
+    measured["left_out"] = [sets.TITLES[name] for name in names if found[name] is None]
+    (folder / FILE).write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    return measured
+
+
+def read(folder: Path) -> dict | None:
+    """What `run` wrote into a world's folder; None before it."""
+    file = folder / FILE
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def main_figure(found: dict) -> tuple[str, str]:
+    """Key and title of the figure that matters most on a set of the measurement."""
+    key, (title, _) = next(iter(FIGURES[found["kind"]].items()))
+    return key, title
+
+
+def tables(measured: dict) -> list[Table]:
+    """What the report prints: every metric on every set at 5 % FPR, and without a threshold of its own."""
+    metrics, found = measured["metrics"].values(), measured["sets"]
+    nonsense = {name: one for name, one in found.items() if one["kind"] == NONSENSE}
+    at_threshold = [
+        [row["title"], f"{row['fpr'][0]:.1%}"]
+        + [f"{row['sets'][name][main_figure(one)[0]][0]:.2%}" for name, one in found.items()]
+        + [f"{row['ms_alone']:.1f}", f"{row['ms_batched']:.2f}"]
+        for row in metrics
+    ]
+    header = ["metric", "FPR", *(f"{one['title']}: {main_figure(one)[1]}" for one in found.values())]
+    free = [
+        [row["title"]]
+        + [f"{row['sets'][name]['auroc'][0]:.4f} / {row['sets'][name]['fpr'][0]:.1%}" for name in nonsense]
+        for row in metrics
+    ]
+    title = f"Detectors: thresholds from {measured['test_images'][0]:,} test images, figures on others"
+    return [
+        Table(title, [*header, "ms alone", "ms in batches"], at_threshold),
+        Table("Detectors: AUROC / FPR at 95 % TPR", ["metric", *(one["title"] for one in nonsense.values())], free),
+    ]
