@@ -98,7 +98,8 @@ def with_intervals(figures: Callable[..., list[float]], *samples: np.ndarray) ->
     samples = [np.sort(sample) if sample.ndim == 1 else sample for sample in samples]
 
     def drawn_again(sample: np.ndarray) -> np.ndarray:
-        return sample[np.sort(randomness.integers(len(sample), size=len(sample)))]  # in order: figures are found faster
+        times = np.bincount(randomness.integers(len(sample), size=len(sample)), minlength=len(sample))
+        return np.repeat(sample, times, axis=0)  # still sorted: the figures are found faster
 
     drawn = [figures(*map(drawn_again, samples)) for _ in range(RESAMPLES)]
     edges = np.quantile(drawn, [0.025, 0.975], axis=0).T

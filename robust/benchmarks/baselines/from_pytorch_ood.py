@@ -2,8 +2,8 @@
 
 Left out are those that need what we do not have or must not use: outliers to train on (WeightedEBO), text (MCM),
 random answers (MCD), the gradients of all weights for each image (GradNorm, GradUncertainty), or the wide feature maps
-of large nets (ASH, SCALE, LTS, RankFeat, Gram, NACUE, MultiMahalanobis). Parameters are the papers' or the library's
-defaults: tuning them would take outliers.
+of large nets (ASH, SCALE, LTS, RankFeat, Gram, NACUE, MultiMahalanobis); and OpenMax, whose scores depend on which
+other images are in the batch. Parameters are the papers' or the library's defaults: tuning them would take outliers.
 """
 
 from dataclasses import dataclass
@@ -79,7 +79,6 @@ def pytorch_ood_metrics(features: Features, training: Fitting) -> list[Metric]:
         ("entropy", "The entropy of the softmax probabilities", ood.Entropy(lenet)),
         ("GEN", "A generalised entropy of the softmax probabilities", ood.GEN(lenet)),
         ("KL matching", "KL divergence from the class's mean probabilities", ood.KLMatching(lenet)),
-        ("OpenMax", "Logits with a class 'unknown' from extreme value theory", ood.OpenMax(lenet)),
         ("ODIN", "MSP at temperature 1,000 after one step towards the prediction", ood.ODIN(lenet)),
         ("Mahalanobis", "Mahalanobis distance to the nearest class mean in LeNet's features", ood.Mahalanobis(None)),
         ("relative Mahalanobis", "Mahalanobis distance less that to the mean of all classes", ood.RMD(None)),
