@@ -80,15 +80,17 @@ def show_chart(measured: dict, chosen: str, figure: str, ranked: list[str]) -> N
     )  # fmt: skip
     margin = {"l": 10, "r": 10, "t": 10, "b": 10}
     chart.update_layout(height=60 + 29 * len(shown), margin=margin, showlegend=False)
-    st.html(f"<p class='say'>{words} <b>{'More' if figure in MORE_IS_BETTER else 'Less'} is better.</b></p>")
+    signs = [
+        f"<span><b style='color:{colour}'>{sign}</b> {part}</span>" for part, (_, colour, sign) in ROLES.items() if part
+    ]
+    st.html(
+        f"<p class='say'>{words} <b>{'More' if figure in MORE_IS_BETTER else 'Less'} is better.</b></p>"
+        f"<div class='key'>{''.join(signs)}<span>⊢⊣ 95 % interval</span></div>"
+    )
     st.plotly_chart(
         chart, key="compare_chart",
         config={"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": "robust_compare"}},
     )  # fmt: skip
-    signs = [
-        f"<span><b style='color:{colour}'>{sign}</b> {part}</span>" for part, (_, colour, sign) in ROLES.items() if part
-    ]
-    st.html(f"<div class='key'>{''.join(signs)}<span>⊢⊣ 95 % interval</span></div>")
     st.toggle(f"All {len(ranked)} metrics", key="all_metrics")
 
 

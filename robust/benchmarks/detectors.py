@@ -8,6 +8,7 @@ of the test set sets the thresholds; every figure is taken on the other half.
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -177,14 +178,15 @@ def milliseconds(metrics: list[Metric], images: Tensor, predictions: Tensor) -> 
 
     A combination takes what its parts take.
     """
-    found = {}
+    found: dict[str, tuple[float, float]] = {}
     for metric in tqdm(metrics, desc="milliseconds"):
         if isinstance(metric, Combination):
-            found[metric.name] = tuple(np.sum([found[part.name] for part in metric.parts], axis=0))
+            alone, batched = (sum(times) for times in zip(*(found[part.name] for part in metric.parts)))
+            found[metric.name] = alone, batched
             continue
         singles = [timed(metric, images[i : i + 1], predictions[i : i + 1]) for i in range(min(ALONE, len(images)))]
         batch = images[:TOGETHER].clone()  # which no metric has met
-        found[metric.name] = np.median(singles), timed(metric, batch, predictions[:TOGETHER]) / len(batch)
+        found[metric.name] = float(np.median(singles)), timed(metric, batch, predictions[:TOGETHER]) / len(batch)
     return found
 
 
@@ -195,6 +197,21 @@ def timed(metric: Metric, images: Tensor, predictions: Tensor) -> float:
 
 
 # --- The measurement -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A set as it was scored: whether LeNet is right, bool (N,), and each metric's scores, (N,) or fewer if slow."""
+
+    kind: str
+    images: ImageSet
+    right: np.ndarray
+    scores: dict[str, np.ndarray]
+
+    def add(self, metric: Combination) -> None:
+        """Combine the scores of those images that all the parts have scored."""
+        count = min(len(self.scores[part.name]) for part in metric.parts)
+        self.scores[metric.name] = metric.combine({part.name: self.scores[part.name][:count] for part in metric.parts})
 
 
 def measure(
@@ -209,56 +226,55 @@ def measure(
     guard, lenet = Guard.of(world), world.nets["lenet"]
     metrics = {m.name: m for m in (*guard.metrics.values(), *baselines(world, training.images, training.labels))}
 
-    def scored(name: str, found: ImageSet, chosen: Tensor) -> tuple[ImageSet, dict[str, np.ndarray]]:
-        chosen = chosen[:images]
-        picked = ImageSet(found.images[chosen], found.labels[chosen])
+    def scored(name: str, kind: str, found: ImageSet, chosen: Tensor) -> Scored:
+        picked = ImageSet(found.images[chosen[:images]], found.labels[chosen[:images]])
         predictions = predict(lenet, picked.images)
-        known = calibrated_scores(world, name, chosen, predictions)
+        known = calibrated_scores(world, name, chosen[:images], predictions)
         missing = [metric for metric in metrics.values() if metric.name not in known]
-        scores = score(missing, picked.images, predictions, slow, sets.TITLES.get(name, name)) | known
-        return picked, scores | {"right": (predictions == picked.labels).double().numpy()}
+        scores = score(missing, picked.images, predictions, slow, set_title(name)) | known
+        return Scored(kind, picked, (predictions == picked.labels).numpy(), scores)
 
     first, second = shuffled(len(test.images)).chunk(2)
-    _, reference = scored(world.in_distribution, test, first)
-    halved, good = scored(world.in_distribution, test, second)
-    combined = combinations(metrics, reference, guard)
-    all_sets = {name: scored(name, found, shuffled(len(found.images))) for name, found in others.items()}
+    reference = scored(world.in_distribution, DRAWN, test, first)
+    good = scored(world.in_distribution, DRAWN, test, second)
+    found = {}
+    for name, one in others.items():
+        kind = NONSENSE if (one.labels < 0).all() else DRAWN
+        found[name] = scored(name, kind, one, shuffled(len(one.images)))
     for name, change in sets.CHANGES.items():
-        all_sets[name] = scored(name, ImageSet(change(halved.images), halved.labels), torch.arange(len(halved.images)))
-    for scores in (reference, good, *(scores for _, scores in all_sets.values())):
-        scores |= {metric.name: combine(metric, scores) for metric in combined}
+        spoilt = ImageSet(change(good.images.images), good.images.labels)
+        found[name] = scored(name, CHANGED, spoilt, torch.arange(len(spoilt.images)))
 
-    every = [*metrics.values(), *combined]
-    costs = milliseconds(every, halved.images[:TOGETHER], predict(lenet, halved.images[:TOGETHER]))
-    rows = {}
-    for metric in tqdm(every, desc="figures"):
-        alone, batched = costs[metric.name]
-        rows[metric.name] = {
-            "title": metric.title,
-            "about": about(metric),
-            "ms_alone": round(float(alone), 3),
-            "ms_batched": round(float(batched), 4),
-            "fpr": with_intervals(partial(fpr_figures, refuses=metric.refuses), reference[metric.name], good[metric.name])[0],
-            "sets": {
-                name: set_figures(metric, kind(name, picked), reference, good, scores)
-                for name, (picked, scores) in all_sets.items()
-            },
-        }  # fmt: skip
+    combined = combinations(metrics, reference.scores, guard)
+    for metric in combined:
+        for one in (reference, good, *found.values()):
+            one.add(metric)
+    every, timed_images = [*metrics.values(), *combined], good.images.images[:TOGETHER]
+    costs = milliseconds(every, timed_images, predict(lenet, timed_images))
     return {
         "published": list(PUBLISHED),
         "default_rule": default_rule(guard),
-        "test_images": [len(reference["right"]), len(good["right"])],
+        "test_images": [len(reference.right), len(good.right)],
         "slow": slow,
         "resamples": RESAMPLES,
         "seed": SEED,
         "threads": torch.get_num_threads(),
         "sets": {
-            name: {"title": sets.TITLES.get(name, name), "kind": kind(name, picked), "images": len(picked.images)}
-            | ({} if kind(name, picked) == NONSENSE else {"read_right": float(scores["right"].mean())})
-            for name, (picked, scores) in all_sets.items()
+            name: {"title": set_title(name), "kind": one.kind, "images": len(one.right)}
+            | ({} if one.kind == NONSENSE else {"read_right": float(one.right.mean())})
+            for name, one in found.items()
         },
-        "metrics": rows,
+        "metrics": {
+            metric.name: {"title": metric.title, "about": about(metric)}
+            | dict(zip(("ms_alone", "ms_batched"), costs[metric.name]))
+            | metric_figures(metric, reference, good, found)
+            for metric in tqdm(every, desc="figures")
+        },
     }
+
+
+def set_title(name: str) -> str:
+    return sets.TITLES.get(name, name)
 
 
 def shuffled(count: int) -> Tensor:
@@ -266,28 +282,21 @@ def shuffled(count: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(SEED))
 
 
-def combine(metric: Combination, scores: dict[str, np.ndarray]) -> np.ndarray:
-    """A combination's scores of those images that all its parts have scored: slow ones scored the first few."""
-    count = min(len(scores[part.name]) for part in metric.parts)
-    return metric.combine({part.name: scores[part.name][:count] for part in metric.parts})
-
-
-def kind(name: str, found: ImageSet) -> str:
-    if name in sets.CHANGES:
-        return CHANGED
-    return NONSENSE if (found.labels < 0).all() else DRAWN
-
-
-def set_figures(metric: Metric, kind: str, reference: dict, good: dict, scores: dict) -> dict:
-    """The figures of one metric on one set: "images", and each key of FIGURES with [value, low, high]."""
-    values, name = scores[metric.name], metric.name
-    if kind == NONSENSE:
-        of_kind = partial(nonsense_figures, refuses=metric.refuses)
-        figures = with_intervals(of_kind, reference[name], good[name], values)
-    else:
-        of_kind = partial(changed_figures if kind == CHANGED else drawn_figures, refuses=metric.refuses)
-        figures = with_intervals(of_kind, reference[name], np.stack([values, scores["right"][: len(values)]], 1))
-    return {"images": len(values)} | dict(zip(FIGURES[kind], figures))
+def metric_figures(metric: Metric, reference: Scored, good: Scored, found: dict[str, Scored]) -> dict:
+    """ "fpr", and for each set "images" and the keys of FIGURES: all as [value, low, high]."""
+    figures_of = {NONSENSE: nonsense_figures, CHANGED: changed_figures, DRAWN: drawn_figures}
+    threshold_from, measured_on = reference.scores[metric.name], good.scores[metric.name]
+    figures = {}
+    for name, one in found.items():
+        values = one.scores[metric.name]
+        if one.kind == NONSENSE:
+            samples = (threshold_from, measured_on, values)
+        else:
+            samples = (threshold_from, np.stack([values, one.right[: len(values)]], 1))
+        intervals = with_intervals(partial(figures_of[one.kind], refuses=metric.refuses), *samples)
+        figures[name] = {"images": len(values)} | dict(zip(FIGURES[one.kind], intervals))
+    fpr = with_intervals(partial(fpr_figures, refuses=metric.refuses), threshold_from, measured_on)[0]
+    return {"fpr": fpr, "sets": figures}
 
 
 def about(metric: Metric) -> str:
