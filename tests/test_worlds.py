@@ -206,7 +206,7 @@ def test_a_link_without_a_world_means_mnist_and_the_sidebar_leads_elsewhere(app)
     choose(run, "fashion-mnist")
     assert "good clothes refused" in text(run)
     assert run.session_state.thresholds["vae_loss"] != 99.5
-    assert dict(run.query_params) == {"world": ["fashion-mnist"], "example": ["Digit 3"]}
+    assert dict(run.query_params) == {"world": "fashion-mnist", "example": "Digit 3"}
     assert "Trouser" in text(run)  # the bars
     assert any("Low VAE loss is no proof" in warning.value for warning in run.warning)
 
