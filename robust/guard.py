@@ -1,7 +1,7 @@
 """The guard: a classifier that answers, or says that its answer is not reliable."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from robust.metrics import DeltaZ, Metric, VAELoss
 from robust.preprocess import Prepared, prepare
+from robust.stream import BATCH as STREAM_BATCH
+from robust.stream import Unusable, stream
 from robust.thresholds import BOTH, EITHER, FPR, Percentile, percentile, refused, rule_refused, threshold_value
 from robust.world import DEFAULT_WORLD, World
 
@@ -281,6 +283,12 @@ class Guard:
         if not report.reliable:
             raise NotReliableClassification(report)
         return report.prediction
+
+    def stream(
+        self, images: Iterable, batch_size: int = STREAM_BATCH, prepared: bool = False
+    ) -> Iterator[Report | Unusable]:
+        """Verdicts on images one after the other, lazily, in order and in bounded memory: see robust/stream.py."""
+        return stream(self, images, batch_size, prepared)
 
 
 def world_metrics(world: World) -> list[Metric]:

@@ -4,9 +4,11 @@ import math
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
@@ -154,6 +156,19 @@ def blurred(images: Tensor) -> Tensor:
 
 # Ways to spoil images (N, 1, size, size) in [0, 1] of a class that is known.
 CHANGES: dict[str, Callable[[Tensor], Tensor]] = {"rotated": rotated, "inverted": inverted, "blurred": blurred}
+LETTERS = "AEFGHKMNPRTUWXY"  # those that no digit looks like
+
+
+def letters(count: int) -> Tensor:
+    """Printed capital letters (count, 1, 28, 28) in Pillow's own font, of many sizes and a little tilted."""
+    randomness = random.Random(0)
+    pictures = []
+    for letter in islice(cycle(LETTERS), count):
+        page = Image.new("L", (280, 280))
+        font = ImageFont.load_default(randomness.randint(100, 200))
+        ImageDraw.Draw(page).text((140, 140), letter, fill=255, font=font, anchor="mm", stroke_width=4)
+        pictures.append(page.rotate(randomness.uniform(-15, 15), Image.Resampling.BICUBIC))
+    return _prepare_all(pictures)
 
 
 def _framed(image: np.ndarray) -> np.ndarray:
