@@ -10,6 +10,7 @@ def navigation():
         st.Page("pages/thresholds.py", title="Thresholds", icon=":material/tune:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/leaderboard:"),
         st.Page("pages/how_it_works.py", title="How δz works", icon=":material/route:"),
+        st.Page("pages/in_production.py", title="In production", icon=":material/conveyor_belt:"),
         st.Page("pages/talk.py", title="Talk", icon=":material/co_present:"),
     ]
     return st.navigation(pages, position="top")
