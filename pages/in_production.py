@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from pages.components import moving_plot, recipe
+from pages.components.live_html import live_html
 from pages.components.live_stream import SHOWN, TITLES, LiveStream, known_reports, pools
 from pages.components.moving_plot import refusal_plot, score_edges, score_plot
 from pages.components.navigation import enter_through_app
@@ -22,13 +23,15 @@ LONGEST_GAP_S = 2 * TICK_S  # a tick that comes later than this (a laptop was as
 SPEEDS = (5, 20, 50, 100)  # images per second
 START = {"paused": False, "speed": 20, "kind": None, "share": 0}
 WORDS = {
-    COLLECTING: ("waiting", "…", "Collecting"),
+    COLLECTING: ("waiting", "○", "Collecting"),
     STEADY: ("reliable", "✓", "No drift"),
     DRIFT: ("unreliable", "⚠", "Drift"),
 }
 
 CSS = """
 <style>
+/* a tick on a busy machine must not grey out what it is about to replace */
+.st-key-live [data-testid="stElementContainer"] { opacity: 1 !important; transition: none !important; }
 .live { display: grid; grid-template-columns: 1fr 1fr; gap: .8rem 1.6rem; }
 .live .verdict { grid-column: 1 / -1; min-height: 5.6rem; }
 .live .verdict .digit { font-size: 3.2rem; min-width: 3.6rem; text-align: center; }
@@ -116,10 +119,12 @@ def live(stream: LiveStream) -> None:
         st.session_state.last_tick = None
     else:
         tick(stream)
-    st.html(
+    live_html(
         f"<div class='live'>{drift_word(stream.drift)}{tiles(stream)}"
         f"<div class='plots'>{refusal_plot(list(stream.history), stream.drift.expected)}{score_plots(stream)}</div>"
-        f"{last_refused(stream)}</div>"
+        f"{last_refused(stream)}</div>",
+        spoken=WORDS[stream.drift.state][2],
+        key="live_view",
     )
 
 
@@ -130,7 +135,7 @@ def drift_word(drift: Drift) -> str:
     why = html.escape(drift.sentence.partition(": ")[2])
     title = f"{word} since image {drift.since:,}" if drift.since else word
     return (
-        f"<div class='verdict {style}' data-drift='{drift.state}' role='status'><div class='digit'>{icon}</div>"
+        f"<div class='verdict {style}' data-drift='{drift.state}'><div class='digit'>{icon}</div>"
         f"<div><div class='word'>{title}</div><div class='why'>{why[:1].upper()}{why[1:]}</div>"
         f"<div class='why'>{'corrected p: ' + tests if tests else '&nbsp;'}</div></div></div>"
     )
@@ -233,7 +238,8 @@ kinds = list(pools(load_world().in_distribution))
 if kinds:
     show_controls(kinds[1:])
     running = not st.session_state.live_paused
-    st.fragment(live, run_every=TICK_S if running else None)(stream_of(settings))
+    with st.container(key="live"):
+        st.fragment(live, run_every=TICK_S if running else None)(stream_of(settings))
     st.caption(
         "Really judged by the nets, each picture when it first comes. The stream draws from the 200 test images of each "
         "set that ship with Robust, from printed letters and from noise."

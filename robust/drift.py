@@ -40,7 +40,7 @@ class Drift:
     refused: share of the window that was refused, 0..1; expected: share of the reference set that is.
     p_values: corrected p-value of each test as of the last look, by metric name and "refused"; empty while collecting.
     since: the number of the image at which the present alarm was raised, counted from 1; None without one.
-    causes: what differs from the reference, in words; empty unless the state is "drift".
+    causes: the words for what differs from the reference; empty unless the state is "drift".
     """
 
     state: Literal["collecting", "no drift", "drift"]
@@ -62,7 +62,7 @@ class Drift:
             return f"No drift: the last {self.window} images look like the reference ({shares})."
         return (
             f"Drift since image {self.since:,}: in the last {self.window} images, {' and '.join(self.causes)} "
-            f"unlike the reference ({shares}). Look at what was refused, then at where the images come from."
+            f"({shares}). Look at what was refused, then at where the images come from."
         )
 
 
@@ -121,9 +121,9 @@ class DriftWatch:
 
     def _word(self, p_values: dict[str, float], since: int | None) -> Drift:
         alarms = [name for name, p in p_values.items() if p < self.alpha]
-        causes = tuple(
-            "the share refused is" if name == REFUSED else f"{self.titles[name]} is distributed" for name in alarms
-        )
+        moved = [self.titles[name] for name in alarms if name != REFUSED]
+        causes = ["more are refused than expected"] if REFUSED in alarms else []
+        causes += [f"the scores of {' and '.join(moved)} have moved"] if moved else []
         return Drift(
             state=COLLECTING if not p_values else DRIFT if alarms else STEADY,
             seen=self.seen,
@@ -132,5 +132,5 @@ class DriftWatch:
             expected=float(self.reference_refused.mean()),
             p_values=p_values,
             since=(since or self.seen) if alarms else None,
-            causes=causes,
+            causes=tuple(causes),
         )

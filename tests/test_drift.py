@@ -76,7 +76,7 @@ def test_the_alarm_says_since_when_and_ends_when_the_images_are_good_again():
     alarm = watch.drift
     assert alarm.state == DRIFT and alarm.refused > 0.9 and 100 < alarm.since <= 140
     assert f"Drift since image {alarm.since}" in alarm.sentence
-    assert "the share refused is and δz is distributed and VAE loss is distributed unlike" in alarm.sentence
+    assert "more are refused than expected and the scores of δz and VAE loss have moved" in alarm.sentence
     for report in good[100:250]:
         watch.add(report)
     assert watch.drift.state == STEADY and watch.drift.since is None

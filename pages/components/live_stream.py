@@ -106,8 +106,9 @@ class LiveStream:
         if refused:
             self.refused.appendleft((name, report))
         drift = self.watch.add(report)
-        shares = [sum(values) / len(self.recent) for values in zip(*self.recent)]
-        self.history.append(Moment(refused=shares[1], foreign=shares[0], alarm=bool(drift.causes)))
+        if len(self.recent) == RECENT:
+            shares = [sum(values) / RECENT for values in zip(*self.recent)]
+            self.history.append(Moment(refused=shares[1], foreign=shares[0], alarm=bool(drift.causes)))
 
     @property
     def drift(self) -> Drift:

@@ -97,7 +97,8 @@ def score_plot(
         ("window", f"last {len(window)} images"),
         ("threshold", f"{'below' if refuses == 'low' else 'above'} {threshold:.{digits}f}: refused"),
     ]
-    return _figure(title, keys, drawing, [], [f"{edges[0]:.4g}", f"≥ {edges[-1]:.4g}"], 150)
+    heading = f"{title}, logarithmic axis" if log else title
+    return _figure(heading, keys, drawing, [], [f"{edges[0]:.3g}", f"≥ {edges[-1]:.3g}"], 150)
 
 
 def score_edges(scores: list[np.ndarray], log: bool) -> np.ndarray:

@@ -3,20 +3,24 @@
 FIT = """\
 from robust import Guard
 
-# classifier: yours; any callable from images (N, channels, size, size) in [0, 1] to logits or probabilities.
-# train_data, test_data: what you trained and tested it with.
-guard = Guard.fit(classifier, train_data, test_data, metrics=("vae_loss",))  # add "delta_z" to train a WGAN as well
+# classifier: yours, anything that turns a batch of images
+#   (N, channels, size, size) in [0, 1] into logits or probabilities
+# train_data, test_data: what you trained and tested it with
+# metrics: add "delta_z", and a WGAN and inverter are trained too
+guard = Guard.fit(
+    classifier, train_data, test_data, metrics=("vae_loss",)
+)
 guard.save("my_guard")
 """
 
 CLASSIFY = """\
 from robust import Guard, NotReliableClassification
 
-guard = Guard.load("my_guard")  # without a name: the guard of this demo
+guard = Guard.load("my_guard")
 try:
     print(guard.classify("photo.png"))
 except NotReliableClassification as refusal:
-    print(refusal)  # what it would have answered, and which metric refuses
+    print(refusal)  # 8 · not reliable: VAE loss refuses
 """
 
 STREAM = """\
@@ -25,9 +29,9 @@ from pathlib import Path
 from robust import DriftWatch, Guard
 
 guard = Guard.load("my_guard")
-watch = DriftWatch(guard, window=200, alpha=0.01)  # a false alarm in at most 1 % of windows of 200 images
-images = sorted(Path("camera").glob("*.png"))  # or any other iterable, also one that never ends
-
+watch = DriftWatch(guard, window=200, alpha=0.01)
+# any iterable of images, also one that never ends
+images = sorted(Path("camera").glob("*.png"))
 state = watch.drift.state
 for verdict in guard.stream(images, batch_size=32):
     if not verdict.reliable:
@@ -35,7 +39,7 @@ for verdict in guard.stream(images, batch_size=32):
     drift = watch.add(verdict)
     if drift.state != state:
         state = drift.state
-        print(drift.sentence)  # this is the one to send to the operator
+        print(drift.sentence)  # send this to the operator
 """
 
 BATCH = """\
