@@ -1,19 +1,22 @@
 """The commands: score, train, calibrate, report, benchmark."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
+from math import inf
 from pathlib import Path
 
 import click
-import torch
 
 from robust.data import DATASETS, UnusableDataset
 from robust.world import WEIGHTS, DamagedWorld, world_folder
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 BATCH = 256
+LISTED = 10  # unreadable files named after a run
 
 
 class Commands(click.Group):
@@ -35,49 +38,104 @@ def image_paths(paths: tuple[Path, ...]) -> Iterator[Path]:
     """Files as given; folders become the image files below them, sorted by name."""
     for path in paths:
         if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+            yield from images_below(path)
         else:
             yield path
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    for name in sorted(os.listdir(folder)):
+        path = folder / name
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            yield path
+        elif path.is_dir() and not path.is_symlink():
+            yield from images_below(path)
 
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
-@click.option("--rule", default=None, help="delta_z, vae_loss, either or both.")
-def score(paths, world, rule):
+@click.option("--rule", default="either", show_default=True, help="A metric's name, either or both.")
+@click.option("--metrics", default=None, help="Only these, such as vae_loss: names joined by commas. [all]")
+@click.option("--out", default=None, type=click.Path(path_type=Path), help="Parquet file to write instead of JSON.")
+@click.option("--workers", default=None, type=click.IntRange(1), help="With --out: processes. [one for each core]")
+@click.option(
+    "--ray",
+    "address",
+    is_flag=False,
+    flag_value="local",
+    default=None,
+    metavar="[ADDRESS]",
+    help="With --out: score on the Ray cluster at ADDRESS, or on a local one; write it after PATHS.",
+)
+def score(paths, world, rule, metrics, out, workers, address):
     """Judge image files and folders; print one JSON object a line, in input order.
+
+    --out writes the same rows to a Parquet file instead, from all cores, with a progress bar. A run that was
+    interrupted goes on where it stopped when the same command is given again.
 
     Exits 0 when every file was scored, 1 when some could not be read.
     """
     from robust.guard import Guard
+    from robust.world import World
 
+    if out is None and (workers or address):
+        raise click.UsageError("--workers and --ray need --out: the file to write.")
+    loaded = World.load(world_folder(world))
     try:
-        guard = Guard.load(world_folder(world), **({"rule": rule} if rule else {}))
+        guard = Guard.of(loaded, rule=rule, metrics=metrics.split(",") if metrics else None)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--rule") from None
-    failures, files = 0, image_paths(paths)
-    while batch := list(islice(files, BATCH)):
-        for row in score_files(guard, batch):
-            failures += "error" in row
-            click.echo(json.dumps(row))
+        raise click.UsageError(str(error)) from None
+    files = map(str, image_paths(paths))
+    failures = print_scores(guard, files) if out is None else write_scores(loaded, guard, files, out, workers, address)
     sys.exit(1 if failures else 0)
 
 
-def score_files(guard, files: list[Path]) -> list[dict]:
-    """One row a file: its scores, or the reason why it could not be read."""
-    from robust.preprocess import UnusableImage
+def print_scores(guard, files: Iterator[str]) -> int:
+    """One JSON object a line; returns how many files could not be read. A δz of ∞ is null: JSON has no infinity."""
+    from robust.batch import score_files
 
-    rows, pixels = [], []
-    for file in files:
-        try:
-            pixels.append(guard.prepare(file).pixels)
-            rows.append({"path": str(file)})
-        except UnusableImage as error:
-            rows.append({"path": str(file), "error": str(error)})
-    if pixels:
-        reports = iter(guard.inspect_prepared(torch.stack(pixels)))
-        rows = [row if "error" in row else row | next(reports).as_json() for row in rows]
-    return rows
+    failures = 0
+    while batch := list(islice(files, BATCH)):
+        for row in score_files(guard, batch).to_pylist():
+            error = row.pop("error")
+            failures += error is not None
+            row = {"path": row["path"], "error": error} if error else row
+            click.echo(json.dumps({key: None if value == inf else value for key, value in row.items()}))
+    return failures
+
+
+def write_scores(world, guard, files: Iterator[str], out: Path, workers: int | None, address: str | None) -> int:
+    """One Parquet file; returns how many files could not be read, and lists the first of them on stderr."""
+    from robust.batch import BatchError, in_processes, score_to_parquet, unreadable
+
+    files = list(files)
+    if not files:
+        raise click.UsageError("There are no pictures in the folders given.")
+    if not out.parent.is_dir() or out.is_dir():
+        raise click.BadParameter(f"{out} cannot be written: name a file in a folder that exists.", param_hint="--out")
+    if address:
+        from robust.batch_ray import on_ray
+
+        compute = partial(on_ray, address=address, workers=workers)
+    else:
+        compute = partial(in_processes, workers=workers or len(os.sched_getaffinity(0)))
+    try:
+        score_to_parquet(world, guard, files, out, compute)
+    except BatchError as error:
+        raise click.UsageError(str(error)) from None
+    except KeyboardInterrupt:
+        click.echo("Interrupted. Run the same command again to go on.", err=True)
+        raise
+    except OSError as error:
+        raise click.UsageError(f"{out} could not be written: {error.strerror}.") from None
+    failures = list(unreadable(out))
+    for path, reason in failures[:LISTED]:
+        click.echo(f"{path}: {reason}", err=True)
+    if failures:
+        more = f", the first {LISTED} of which are listed above" if len(failures) > LISTED else ""
+        click.echo(f"{len(failures):,} of {len(files):,} files could not be read{more}; see the column error.", err=True)
+    return len(failures)
 
 
 @main.command()

@@ -193,9 +193,11 @@ class Guard:
         thresholds: dict[str, float | FPR | Percentile] | None = None,
         rule: str | None = None,
         classifier=None,
+        metrics: Sequence[str] | None = None,
     ) -> "Guard":
-        """The guard of a world's LeNet (`folder` may be a name in weights/), or a fitted guard, whose `classifier` is given back to it.
+        """The guard of a world's LeNet, or a fitted guard, whose `classifier` is given back to it.
 
+        `folder` may be a name in weights/. `metrics` are those of a world to use, else all that it has.
         `thresholds` and `rule` override the defaults of a world, or what a fitted guard was saved with.
         Raises DamagedWorld when files are missing or damaged, and ValueError for another classifier than the saved
         guard's, which is told by its answers to a few stored images.
@@ -206,7 +208,7 @@ class Guard:
             return load(folder, classifier, thresholds, rule)
         if classifier is not None:
             raise ValueError(f"{folder} is a world, which has a classifier of its own: load it without one.")
-        return cls.of(World.load(folder), thresholds, rule or EITHER)
+        return cls.of(World.load(folder), thresholds, rule or EITHER, metrics)
 
     @classmethod
     def of(
@@ -214,9 +216,11 @@ class Guard:
         world: World,
         thresholds: dict[str, float | FPR | Percentile] | None = None,
         rule: str = EITHER,
+        metrics: Sequence[str] | None = None,
     ) -> "Guard":
-        metrics, names = world_metrics(world), world.subject.classes
-        return cls(world.nets["lenet"], metrics, world.reference, thresholds, rule, world.prepare, names)
+        """The guard of a world's LeNet, with all its metrics or those named."""
+        chosen, names = world_metrics(world, metrics), world.subject.classes
+        return cls(world.nets["lenet"], chosen, world.reference, thresholds, rule, world.prepare, names)
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -266,8 +270,22 @@ class Guard:
             for i, image in enumerate(images)
         ]
 
+    def score_table(self, images: Tensor) -> dict[str, np.ndarray]:
+        """Judge many prepared images (N, channels, size, size) in [0, 1] without a report for each.
+
+        Columns (N,) by the names of `Report.as_json`: prediction int64, probability float64, each metric's score
+        float64 (a δz may be ∞), and what each metric and the rule say, bool.
+        """
+        probability, predictions = self.probabilities(images).max(1)
+        scores = self.score(images, predictions)
+        refuses = {n: refused(scores[n], self.thresholds[n], metric.refuses) for n, metric in self.metrics.items()}
+        first = {"prediction": predictions.numpy(), "probability": probability.double().numpy()}
+        words = {f"{name}_reliable": ~mask for name, mask in refuses.items()}
+        return first | scores | words | {"reliable": ~rule_refused(self.rule, refuses)}
+
     def read(self, image) -> Tensor:
         """An image as the nets take it, (channels, size, size) in [0, 1]: here, cut out and centred like a digit.
+
 
         Takes a PIL image, array, path, bytes or tensor. Raises UnusableImage when it is none, or holds nothing to read.
         """
@@ -291,7 +309,15 @@ class Guard:
         return stream(self, images, batch_size, prepared)
 
 
-def world_metrics(world: World) -> list[Metric]:
-    """The metrics of a world, in the order in which they are shown. A new metric is one line here."""
+def world_metrics(world: World, names: Sequence[str] | None = None) -> list[Metric]:
+    """The metrics of a world, all or those named, in the order in which they are shown. A new metric is one line here.
+
+    Raises ValueError for a name that no metric has.
+    """
     nets = world.nets
-    return [DeltaZ(nets["lenet"], nets["generator"], nets["inverter"]), VAELoss(nets["vae"])]
+    metrics = [DeltaZ(nets["lenet"], nets["generator"], nets["inverter"]), VAELoss(nets["vae"])]
+    unknown = set(names or ()) - {metric.name for metric in metrics}
+    if unknown:
+        there_are = ", ".join(metric.name for metric in metrics)
+        raise ValueError(f"There is no metric named {', '.join(sorted(unknown))}; there are {there_are}.")
+    return [metric for metric in metrics if names is None or metric.name in names]

@@ -38,13 +38,14 @@ class LeNet(nn.Module):
     def __init__(self, channels: int = 1, size: int = 28, classes: int = 10, width: int = 16):
         super().__init__()
         pooled = ((canvas_side(size) - 4) // 2 - 4) // 2
+        # Pooling before the ReLU gives the same values as after it, from a quarter of the work.
         self.features = nn.Sequential(
             nn.Conv2d(channels, width, 5),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Conv2d(width, 2 * width, 5),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Flatten(),
             nn.Dropout(0.3),
             nn.Linear(2 * width * pooled**2, 8 * width),

@@ -44,11 +44,25 @@ class EmptyImage(UnusableImage):
 
 @dataclass(frozen=True)
 class Prepared:
-    """pixels: float32 (1, size, size) in [0, 1]; original: RGB, at most 560 px; steps: (name, 'L' image) in order."""
+    """pixels: float32 (channels, size, size) in [0, 1]; picture: what was given, at most 560 px a side; stages: name and
+    array of each step on the way, in order.
+
+    The pictures of the steps are only made when somebody looks at them: batches do not.
+    """
 
     pixels: torch.Tensor
-    original: Image.Image
-    steps: list[tuple[str, Image.Image]]
+    picture: Image.Image
+    stages: list[tuple[str, np.ndarray]]
+
+    @property
+    def original(self) -> Image.Image:
+        """The picture as given, RGB, at most 560 px a side."""
+        return self.picture.convert("RGB")
+
+    @property
+    def steps(self) -> list[tuple[str, Image.Image]]:
+        """Each step of the pipeline and what the picture looked like after it."""
+        return [(name, _shown(array)) for name, array in self.stages]
 
 
 # --- Reading -------------------------------------------------------------------------------------------------------
@@ -191,23 +205,22 @@ def prepare(source, size: int = 28, channels: int = 1, ink_share: float | None =
     whole: its middle square, scaled, with 1 or 3 channels.
     """
     picture = open_image(source)
-    shades = np.asarray(picture.convert("L"))
+    shades = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
     if shades.min() == shades.max():
         raise EmptyImage
+    name = f"{size}×{size}"
     if ink_share is None:
-        scaled = whole(picture, size).convert("RGB" if channels == 3 else "L")
-        pixels = np.float32(scaled).reshape(size, size, channels) / 255
-        return Prepared(torch.from_numpy(pixels).permute(2, 0, 1), picture.convert("RGB"), [(f"{size}×{size}", scaled)])
+        scaled = np.asarray(whole(picture, size).convert("RGB" if channels == 3 else "L")).reshape(size, size, channels)
+        pixels = torch.from_numpy(np.float32(scaled) / 255).permute(2, 0, 1)
+        return Prepared(pixels, picture, [(name, scaled.squeeze())])
     ready = _already_prepared(shades, size, ink_share)
     if ready is not None:
-        ink = cut = ready
-        pixels = np.float32(ready) / 255
-    else:
-        ink, box = find_ink(shades.astype(np.float32) / 255)
-        pixels = place(ink, box, size, ink_share)
-        cut = ink[int(box[0]) : int(np.ceil(box[1])), int(box[2]) : int(np.ceil(box[3]))]
-    steps = [("Greyscale", shades), ("Ink", ink), ("Cut out", cut), (f"{size}×{size}", pixels)]
-    return Prepared(torch.from_numpy(pixels)[None], picture.convert("RGB"), [(name, _shown(a)) for name, a in steps])
+        return Prepared(torch.from_numpy(np.float32(ready) / 255)[None], picture, [("Greyscale", shades), (name, ready)])
+    ink, box = find_ink(shades.astype(np.float32) / 255)
+    cut = ink[int(box[0]) : int(np.ceil(box[1])), int(box[2]) : int(np.ceil(box[3]))]
+    pixels = place(ink, box, size, ink_share)
+    stages = [("Greyscale", shades), ("Ink", ink), ("Cut out", cut), (name, pixels)]
+    return Prepared(torch.from_numpy(pixels)[None], picture, stages)
 
 
 def whole(picture: Image.Image, size: int) -> Image.Image:
@@ -232,13 +245,15 @@ def _already_prepared(shades: np.ndarray, size: int, ink_share: float) -> np.nda
     if ink_share == 1:
         return shades
     for candidate in (shades, 255 - shades):
-        rows, columns = np.flatnonzero(candidate.any(axis=1)), np.flatnonzero(candidate.any(axis=0))
-        longest = max(np.ptp(rows), np.ptp(columns)) + 1
-        off_centre = np.abs(np.subtract(_centre_of_mass(candidate.astype(np.float32)), (size + 1) / 2)).max()
-        like_mnist = abs(longest - INK_SHARE * size) <= 1 and off_centre <= 0.501 and candidate.max() > 240
-        fills_frame = longest > INK_SHARE * size + 1 and np.median(_border(candidate)) <= 0.1 * 255
-        if like_mnist or fills_frame:
-            return candidate
+        lines = candidate.sum(axis=1), candidate.sum(axis=0)
+        longest = max(np.ptp(np.flatnonzero(line)) for line in lines) + 1
+        if longest > INK_SHARE * size + 1:
+            if np.median(_border(candidate)) <= 0.1 * 255:  # fills the frame
+                return candidate
+        elif longest >= INK_SHARE * size - 1 and candidate.max() > 240:
+            off_centre = max(abs(_middle(line) - (size + 1) / 2) for line in lines)
+            if off_centre <= 0.501:  # like MNIST
+                return candidate
     return None
 
 
@@ -248,8 +263,12 @@ def _border(picture: np.ndarray) -> np.ndarray:
 
 def _centre_of_mass(ink: np.ndarray) -> tuple[float, float]:
     """(y, x) in pixels from the top left corner; the middle of the first pixel is 0.5."""
-    rows, columns = ink.sum(axis=1), ink.sum(axis=0)
-    return tuple(float(line @ np.arange(0.5, len(line)) / line.sum()) for line in (rows, columns))
+    return _middle(ink.sum(axis=1)), _middle(ink.sum(axis=0))
+
+
+def _middle(line: np.ndarray) -> float:
+    """Centre of mass along one axis, in pixels from its start, of the ink of each row or column."""
+    return float(line @ np.arange(0.5, len(line)) / line.sum())
 
 
 def find_ink(grey: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float, float]]:
