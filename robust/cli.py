@@ -134,7 +134,9 @@ def write_scores(world, guard, files: Iterator[str], out: Path, workers: int | N
         click.echo(f"{path}: {reason}", err=True)
     if failures:
         more = f", the first {LISTED} of which are listed above" if len(failures) > LISTED else ""
-        click.echo(f"{len(failures):,} of {len(files):,} files could not be read{more}; see the column error.", err=True)
+        click.echo(
+            f"{len(failures):,} of {len(files):,} files could not be read{more}; see the column error.", err=True
+        )
     return len(failures)
 
 
@@ -245,3 +247,16 @@ def detectors(world, images, slow_images):
     click.echo(as_text(detectors_tables(world_folder(world))))
     if left_out:
         click.echo(f"\nLeft out, since the data is not on this machine: {', '.join(left_out)}.")
+
+
+@benchmark.command()
+@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@click.option("--images", default=20_000, show_default=True, help="Images to score with LeNet and VAE loss.")
+@click.option("--searched", default=128, show_default=True, help="Images to score with δz.")
+@click.option("--ray", is_flag=True, help="On a local Ray, too.")
+def batch(world, images, searched, ray):
+    """Images a second from a folder of PNGs and from arrays, with one process and with one for each core."""
+    from robust.benchmarks.batch import run, tables
+    from robust.report import as_text
+
+    click.echo(as_text(tables(run(world_folder(world), images, searched, ray))))

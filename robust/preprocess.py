@@ -215,7 +215,9 @@ def prepare(source, size: int = 28, channels: int = 1, ink_share: float | None =
         return Prepared(pixels, picture, [(name, scaled.squeeze())])
     ready = _already_prepared(shades, size, ink_share)
     if ready is not None:
-        return Prepared(torch.from_numpy(np.float32(ready) / 255)[None], picture, [("Greyscale", shades), (name, ready)])
+        return Prepared(
+            torch.from_numpy(np.float32(ready) / 255)[None], picture, [("Greyscale", shades), (name, ready)]
+        )
     ink, box = find_ink(shades.astype(np.float32) / 255)
     cut = ink[int(box[0]) : int(np.ceil(box[1])), int(box[2]) : int(np.ceil(box[3]))]
     pixels = place(ink, box, size, ink_share)
