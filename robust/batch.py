@@ -48,7 +48,7 @@ def schema(guard: Guard) -> pa.Schema:
     """The columns of the output. `error` is null where a file could be read, all scores where it could not."""
     scores = {name: pa.float64() for name in guard.metrics}
     words = {f"{name}_reliable": pa.bool_() for name in guard.metrics}
-    first = {"path": pa.string(), "prediction": pa.int64(), "probability": pa.float64()}
+    first = {"path": pa.string(), "prediction": pa.int64(), "class": pa.string(), "probability": pa.float64()}
     return pa.schema(first | scores | words | {"reliable": pa.bool_(), "error": pa.string()})
 
 

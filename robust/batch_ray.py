@@ -18,10 +18,10 @@ OBJECT_STORE = 256 * 2**20  # bytes: what travels is paths and scores, never ima
 def on_ray(guard: Guard, shards: Shards, address: str, workers: int | None) -> Iterator[tuple[int, pa.Table]]:
     """Each shard's number and scores, as they are finished, from Ray Data actors with one torch thread each.
 
-    `address` is a cluster's, or "local" for a Ray of this run's own. Every machine must see the files under the same
-    paths and have the packages of requirements.txt; the guard and this package travel. `workers` defaults to the
-    number of CPUs. A shard whose worker dies is scored again by another. Raises BatchError when there is no Ray, or
-    none at that address.
+    `address` is a cluster's, or "local" for a Ray of this run's own. Every machine must see the files, and the current
+    folder, under the same paths and have the packages of requirements.txt; the guard and this package travel.
+    `workers` defaults to the number of CPUs. A shard whose worker dies is scored again. Raises BatchError when there
+    is no Ray, or none at that address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read at the import
     try:
@@ -35,7 +35,7 @@ def on_ray(guard: Guard, shards: Shards, address: str, workers: int | None) -> I
         tasks = [{"number": number, "files": files} for number, files in shards.items()]
         scored = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map(
             ShardScorer,
-            fn_constructor_args=(guard,),
+            fn_constructor_args=(guard, os.getcwd()),
             num_cpus=1,
             compute=ray.data.ActorPoolStrategy(size=min(workers or int(ray.cluster_resources()["CPU"]), len(tasks))),
         )
@@ -55,15 +55,16 @@ def connect(ray, address: str) -> None:
         options["runtime_env"] = {"py_modules": [str(Path(robust.__file__).parent)]}
     try:
         ray.init(address, **options)
-    except (ConnectionError, ValueError) as error:
-        raise BatchError(f"There is no Ray at {address}: {error}") from None
+    except Exception as error:  # Ray has no common class for what can go wrong here
+        raise BatchError(f"Ray did not start or answer ({address}): {error}") from None
 
 
 class ShardScorer:
     """What one Ray worker does: rows {number, files} to rows {number, table as Arrow IPC bytes}."""
 
-    def __init__(self, guard: Guard):
+    def __init__(self, guard: Guard, folder: str):
         self.guard = guard
+        os.chdir(folder)  # where paths are relative to
         torch.set_num_threads(1)
 
     def __call__(self, row: dict) -> dict:

@@ -81,6 +81,8 @@ def score(paths, world, rule, metrics, out, workers, address):
 
     if out is None and (workers or address):
         raise click.UsageError("--workers and --ray need --out: the file to write.")
+    if address and Path(address).exists():
+        raise click.UsageError(f"--ray took {address} for an address: write --ray at the end of the command.")
     loaded = World.load(world_folder(world))
     try:
         guard = Guard.of(loaded, rule=rule, metrics=metrics.split(",") if metrics else None)

@@ -252,8 +252,12 @@ class Guard:
         verdicts = {name: self.verdict(name, scores[name]) for name in self.metrics}
         refuses = rule_refused(self.rule, {name: np.bool_(not verdict.reliable) for name, verdict in verdicts.items()})
         prediction = int(probabilities.argmax())
-        name = self.class_names[prediction] if self.class_names else str(prediction)
+        name = self.class_name(prediction)
         return Report(prediction, probabilities, verdicts, self.rule, not refuses, pixels, name)
+
+    def class_name(self, label: int) -> str:
+        """What people call a class: its number where the guard knows no names."""
+        return self.class_names[label] if self.class_names else str(label)
 
     def reconsider(self, report: Report) -> Report:
         """The same scores at this guard's thresholds. Runs no net."""
@@ -273,13 +277,14 @@ class Guard:
     def score_table(self, images: Tensor) -> dict[str, np.ndarray]:
         """Judge many prepared images (N, channels, size, size) in [0, 1] without a report for each.
 
-        Columns (N,) by the names of `Report.as_json`: prediction int64, probability float64, each metric's score
+        Columns (N,) by the names of `Report.as_json`: prediction int64, class, probability float64, each metric's score
         float64 (a δz may be ∞), and what each metric and the rule say, bool.
         """
         probability, predictions = self.probabilities(images).max(1)
         scores = self.score(images, predictions)
         refuses = {n: refused(scores[n], self.thresholds[n], metric.refuses) for n, metric in self.metrics.items()}
-        first = {"prediction": predictions.numpy(), "probability": probability.double().numpy()}
+        classes = np.array([self.class_name(label) for label in predictions.tolist()], dtype=object)
+        first = {"prediction": predictions.numpy(), "class": classes, "probability": probability.double().numpy()}
         words = {f"{name}_reliable": ~mask for name, mask in refuses.items()}
         return first | scores | words | {"reliable": ~rule_refused(self.rule, refuses)}
 

@@ -20,7 +20,6 @@ from robust import Guard, UnusableImage, batch
 from robust.cli import main, print_scores
 from robust.examples import EXAMPLES, samples
 from robust.metrics import Metric
-from robust.preprocess import prepare, prepare_pixels
 from robust.world import World
 
 ROOT = Path(__file__).parent.parent
@@ -204,6 +203,7 @@ def test_a_file_that_is_no_output_of_ours_is_left_alone(guard, files, tmp_path):
         (["--metrics", "loss"], "no metric named loss"),
         (["--metrics", "vae_loss", "--rule", "delta_z"], "no rule named"),
         (["--workers", "2"], "need --out"),
+        (["--out", "scores.parquet", "--ray", str(ROOT)], "write --ray at the end"),
     ],
 )
 def test_wrong_options_are_one_sentence(options, words, files):
@@ -230,19 +230,6 @@ for count in (2, 20):
     result = subprocess.run([sys.executable, "-c", code, *files[:250]], cwd=ROOT, capture_output=True, text=True)
     few, many = map(int, result.stdout.split())  # KiB
     assert many - few < 8 * 1024
-
-
-def test_the_fast_lane_gives_the_pixels_of_prepare_bit_for_bit():
-    images = [image[0] for name in ("mnist_images", "fashion_images") for image in samples()[name][::4]]
-    shifted = [image.roll((2, -3), (0, 1)) for image in images]
-    for picture in [*images, *[255 - image for image in images], *shifted, *[make() for make in EXAMPLES.values()]]:
-        try:
-            expected = prepare(picture).pixels
-        except UnusableImage as error:
-            with pytest.raises(type(error)):
-                prepare_pixels(picture)
-        else:
-            assert torch.equal(prepare_pixels(picture), expected)
 
 
 def test_the_table_says_what_the_reports_say():

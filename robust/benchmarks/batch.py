@@ -20,7 +20,7 @@ from robust.benchmarks.search import timed
 from robust.examples import samples
 from robust.guard import Guard
 from robust.metrics import DeltaZ, VAELoss
-from robust.preprocess import prepare_pixels
+from robust.preprocess import prepare
 from robust.report import Table
 from robust.search import nearest_counterexample
 from robust.world import World
@@ -90,7 +90,7 @@ def stage_costs(guard: Guard, count: int = 2000) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         files = list(write_pngs(Path(folder), count))
         return {
-            "decode a PNG, prepare": cost(lambda: [prepare_pixels(file) for file in files]),
+            "decode a PNG, prepare": cost(lambda: [prepare(file).pixels for file in files]),
             "classifier": cost(lambda: [guard.probabilities(part) for part in images.split(SHARD)]),
             "VAE loss": cost(lambda: [guard.score(part, torch.zeros(len(part))) for part in images.split(SHARD)]),
             "files to table, in all": cost(lambda: [score_files(guard, part) for part in batched(files)]),
