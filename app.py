@@ -12,7 +12,7 @@ from robust import DamagedWorld
 # A file, not a symbol: browsers fetch symbols for the tab from the network.
 ICON = Path(__file__).parent / "robust" / "examples" / "chicken.png"
 
-st.set_page_config(page_title="Robust", page_icon=ICON, layout="wide", initial_sidebar_state=200)
+st.set_page_config(page_title="Robust", page_icon=ICON, layout="wide", initial_sidebar_state="collapsed")
 apply_style()
 st.session_state.entered = True
 page = navigation()

@@ -14,6 +14,10 @@ ROLES = {  # marker, colour and sign before the name: shape tells them apart as 
     "default rule": ("star", "#D97706", "★"),
     "": ("circle", "#64748B", ""),
 }
+TEXTS = {  # columns of both tables
+    "metric": st.column_config.TextColumn(pinned=True, width=180),
+    "what it is": st.column_config.TextColumn(width="large"),
+}
 CSS = """
 <style>
 h1.lead { font-size: 1.55rem; font-weight: 700; padding: .5rem 0 .1rem; margin: 0; line-height: 1.2; }
@@ -42,6 +46,10 @@ def shown_value(figure: str, value: float) -> str:
     return f"{value:.2%}" if value < 0.1 else f"{value:.0%}"
 
 
+def row_label(measured: dict, name: str) -> str:
+    return f"<b>{label(measured, name)}</b>" if role(measured, name) else label(measured, name)
+
+
 def show_chart(measured: dict, chosen: str, figure: str, ranked: list[str]) -> None:
     """One row for each metric, the best on top: the value with its interval."""
     title, words = FIGURES[measured["sets"][chosen]["kind"]][figure]
@@ -53,7 +61,7 @@ def show_chart(measured: dict, chosen: str, figure: str, ranked: list[str]) -> N
         found = [measured["metrics"][name]["sets"][chosen][figure] for name in names]
         values = [value for value, _, _ in found]
         chart.add_scatter(
-            x=values, y=[label(measured, name) for name in names], mode="markers", name=part or "others",
+            x=values, y=[row_label(measured, name) for name in names], mode="markers", name=part or "others",
             marker={"symbol": symbol, "size": 15 if part else 11, "color": colour},
             error_x={
                 "array": [high - value for value, _, high in found],
@@ -63,7 +71,7 @@ def show_chart(measured: dict, chosen: str, figure: str, ranked: list[str]) -> N
             hovertemplate="%{y}: %{x}<br>%{customdata}<extra></extra>",
         )  # fmt: skip
         chart.add_scatter(
-            x=[high for _, _, high in found], y=[label(measured, name) for name in names], mode="text",
+            x=[high for _, _, high in found], y=[row_label(measured, name) for name in names], mode="text",
             text=[f"  {shown_value(figure, value)}" for value in values], textposition="middle right",
             textfont={"size": 15}, hoverinfo="skip",
         )  # fmt: skip
@@ -71,11 +79,11 @@ def show_chart(measured: dict, chosen: str, figure: str, ranked: list[str]) -> N
     low, high = min(everything), max(everything)
     start = 0 if figure != "auroc" else low - 0.05 * (high - low)
     chart.update_xaxes(
-        title=title, title_font_size=16, tickfont_size=15, range=[start, high + 0.16 * (high - start) + 1e-4],
+        title=title, title_font_size=16, tickfont_size=15, range=[start, high + 0.3 * (high - start) + 1e-4],
         tickformat=".3~f" if figure == "auroc" else ".1~%",
     )  # fmt: skip
     chart.update_yaxes(
-        categoryorder="array", categoryarray=[label(measured, name) for name in reversed(shown)], tickfont_size=15,
+        categoryorder="array", categoryarray=[row_label(measured, name) for name in reversed(shown)], tickfont_size=15,
         automargin=True, showgrid=True,
     )  # fmt: skip
     margin = {"l": 10, "r": 10, "t": 10, "b": 10}
@@ -109,8 +117,7 @@ def show_set_table(measured: dict, chosen: str, ranked: list[str]) -> None:
             number = "%.4f" if figure == "auroc" else "percent"
             config[title] = st.column_config.NumberColumn(format=number, help=words)
         rows.append(row | {"images": found["images"], "what it is": metric["about"]})
-    config["what it is"] = st.column_config.TextColumn(width="large")
-    st.dataframe(rows, column_config=config, hide_index=True, key="compare_set")
+    st.dataframe(rows, column_config=config | TEXTS, hide_index=True, key="compare_set")
 
 
 def show_all_table(measured: dict, ranked: list[str]) -> None:
@@ -125,8 +132,7 @@ def show_all_table(measured: dict, ranked: list[str]) -> None:
         rows.append(row)
     config = {f"{heading}: {title}": percent(None) for _, title, heading in columns.values()}
     config["FPR"] = percent("Good digits refused, of the half of the test set that did not set the threshold.")
-    config["what it is"] = st.column_config.TextColumn(width="large")
-    st.dataframe(rows, column_config=config, hide_index=True, key="compare_all")
+    st.dataframe(rows, column_config=config | TEXTS, hide_index=True, key="compare_all")
 
 
 def percent(words: str | None):

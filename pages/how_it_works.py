@@ -4,13 +4,20 @@ import html
 
 import numpy as np
 import streamlit as st
-from PIL import Image, ImageColor
 from plotly.colors import sequential
 from torch import Tensor
 
 from pages.components.gallery import gallery
 from pages.components.navigation import enter_through_app
-from pages.components.pictures import LETTERS, as_picture, example_thumbnails, probability_bars, thumbnail_of
+from pages.components.pictures import (
+    BRIGHTEST,
+    LETTERS,
+    as_picture,
+    example_thumbnails,
+    heat,
+    probability_bars,
+    thumbnail_of,
+)
 from pages.components.session import (
     Settings,
     chosen_world,
@@ -32,8 +39,6 @@ ODD = (*CLOTHES, "Digit 2", "Digit 7", "Chicken", "Falafel", "Random noise", "Bl
 OWN = "Your picture"
 NONSENSE = "Chicken"  # what the page compares with
 STEPS, BEYOND, FRAME_EVERY = 48, 12, 6  # points of the walk: to z*, past it, and from frame to frame of the strip
-BRIGHTEST = 2.0  # nats: the end of the loss map's colours, the same for all pictures so that they compare
-STOPS = np.array([ImageColor.getrgb(colour) for colour in sequential.Cividis])
 
 CSS = """
 <style>
@@ -317,13 +322,6 @@ def show_vae(report: Report, parts: VAEParts) -> None:
         + f"<div class='reconstruction' style='width:{share:.1f}%'>reconstruction</div>"
         + f"<div class='kl' style='width:{100 - share:.1f}%'>KL</div></div></div></div>"
     )
-
-
-def heat(loss_map: Tensor) -> Image.Image:
-    """Nats of each pixel as colours, from 0 to BRIGHTEST."""
-    places = (loss_map / BRIGHTEST).clamp(0, 1).numpy() * (len(STOPS) - 1)
-    channels = [np.interp(places, np.arange(len(STOPS)), STOPS[:, i]) for i in range(3)]
-    return Image.fromarray(np.stack(channels, -1).round().astype(np.uint8))
 
 
 enter_through_app()

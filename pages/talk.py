@@ -96,6 +96,7 @@ def show_plot(settings: Settings, name: str, report: Report | None) -> None:
     world, metric = load_world(), default_guard().metrics[name]
     threshold_plot(
         title=metric.title,
+        good=world.subject.plural,
         reference=Series(f"{set_title(world.in_distribution)} test", world.reference[name]),
         comparison=Series(set_title(settings.comparison), world.scores[settings.comparison][name]),
         threshold=settings.thresholds[name],

@@ -112,6 +112,7 @@ def show_threshold(name: str, settings: Settings, report: Report | None) -> None
     world, metric = load_world(), default_guard().metrics[name]
     threshold_plot(
         title=metric.title,
+        good=world.subject.plural,
         reference=Series(f"{set_title(world.in_distribution)} test", world.reference[name]),
         comparison=Series(set_title(settings.comparison), world.scores[settings.comparison][name]),
         threshold=settings.thresholds[name],
@@ -191,6 +192,7 @@ def show_scatter(settings: Settings, report: Report | None) -> None:
         input_scores=(report.verdicts[x.name].score, report.verdicts[y.name].score) if report else None,
         height=420,
         key="scatter",
+        good=world.subject.plural,
         on_change=settings.set_thresholds,
     )
 

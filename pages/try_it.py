@@ -23,6 +23,7 @@ from pages.components.session import (
 )
 from pages.components.style import as_data_url
 from pages.components.threshold_plot import Series, threshold_plot
+from pages.components.why import show_why
 from robust import Report, UnusableImage
 from robust.examples import OF_DATASET
 from robust.preprocess import Prepared
@@ -176,6 +177,7 @@ def show_threshold(name: str, settings: Settings, report: Report | None) -> None
     reference, comparison = world.reference[name], world.scores[settings.comparison][name]
     threshold_plot(
         title=metric.title,
+        good=world.subject.plural,
         reference=Series(f"{set_title(world.in_distribution)} test", reference),
         comparison=Series(set_title(settings.comparison), comparison),
         threshold=settings.thresholds[name],
@@ -212,7 +214,7 @@ def slider_top(name: str) -> float:
 
 
 @st.fragment
-def answer(picture: tuple[Prepared, Report] | None, message: str) -> None:
+def answer(picture_file: bytes | None, picture: tuple[Prepared, Report] | None, message: str) -> None:
     """Everything that follows the thresholds. Moving one reruns this alone, and no net."""
     settings = Settings()
     left, right = st.columns([1, 1.35], gap="medium")
@@ -220,16 +222,19 @@ def answer(picture: tuple[Prepared, Report] | None, message: str) -> None:
     with left:
         if picture:
             show_verdict(report)
-            show_blind_spot_of_example()
             show_pictures(picture[0])
             st.html(probability_bars(report.probabilities))
             show_scores(report)
         else:
             show_waiting(message)
         show_rule(settings)
+        if picture:
+            show_blind_spot_of_example()
     with right:
         for name in settings.guard.metrics:
             show_threshold(name, settings, report)
+    if picture:
+        show_why(picture_file, report)
 
 
 def judged(picture: bytes | None) -> tuple[tuple[Prepared, Report] | None, str]:
@@ -255,4 +260,4 @@ st.session_state.last_way = st.session_state.way
 if picture:
     st.session_state.picture = picture_file  # for the other pages
 with answer_column:
-    answer(picture, message)
+    answer(picture_file, picture, message)

@@ -49,3 +49,83 @@ def augment(images: Tensor, generator: Generator) -> Tensor:
     warped = F.grid_sample(change_thickness(images, generator), grid, align_corners=False)
     gain = _uniform(0.9, 1.6, (count, 1, 1, 1), generator)  # the pad's ink is harder than a scanner's
     return (warped * gain).clamp(0, 1)
+
+
+def fit_to_frame(images: Tensor, ink: float = 20.0) -> Tensor:
+    """What the input pipeline does: longest side of the ink `ink` pixels long, centre of mass in pixel side / 2."""
+    count, _, side, _ = images.shape
+    middle = torch.arange(side) + 0.5
+    mass = images.sum((1, 2, 3)).clamp(min=1e-6)
+    bounds, centres = [], []
+    for axis in (2, 3):
+        profile = images.amax(dim=(1, axis))  # along x when rows are reduced, then along y
+        is_ink = profile > 0.12
+        first = torch.where(is_ink, middle, side).amin(1) - 0.5
+        last = torch.where(is_ink, middle, 0).amax(1) + 0.5
+        bounds.append((last - first).clamp(min=1))
+        centres.append((images.sum((1, axis)) * middle).sum(1) / mass)  # of the middle of pixel 0: 0.5
+    scale = torch.maximum(*bounds) / ink
+    x, y = (2 * centre / side - 1 - scale / side for centre in centres)
+    zero = torch.zeros(count)
+    theta = torch.stack([torch.stack([scale, zero, x], 1), torch.stack([zero, scale, y], 1)], 1)
+    return F.grid_sample(images, F.affine_grid(theta, list(images.shape), align_corners=False), align_corners=False)
+
+
+def segments(start: Tensor, end: Tensor, radius: Tensor, side: int) -> Tensor:
+    """Straight pen strokes (N, 1, side, side) from `start` to `end`, each (N, 2) as x, y in pixels; radius (N, 1)."""
+    middle = torch.arange(side) + 0.5
+    pixels = torch.cartesian_prod(middle, middle).flip(1)[None] - start[:, None]
+    way = (end - start)[:, None]
+    along = ((pixels * way).sum(2, keepdim=True) / way.square().sum(2, keepdim=True).clamp(min=1e-6)).clamp(0, 1)
+    return (radius + 0.5 - (pixels - along * way).norm(dim=2)).clamp(0, 1).view(-1, 1, side, side)
+
+
+def other_hands(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
+    """Give some digits the strokes that other schools teach: a flag and a foot to 1, a bar to 7, a hook to 9."""
+    count, _, side, _ = images.shape
+    rows = (images > 0.5).any(3)[:, 0].float()
+    top, bottom = rows.argmax(1), side - 1 - rows.flip(1).argmax(1)
+    column = torch.arange(side) + 0.5
+
+    def ink_at(row: Tensor) -> Tensor:
+        line = images[torch.arange(count), 0, row]
+        return torch.stack([(line * column).sum(1) / line.sum(1).clamp(min=1e-6), row + 0.5], 1)
+
+    def random(low: float, high: float) -> Tensor:
+        return _uniform(low, high, (count,), generator)
+
+    def polar(length: Tensor, angle: Tensor) -> Tensor:  # angle from straight left, downwards
+        return torch.stack([-length * angle.cos(), length * angle.sin()], 1)
+
+    def chance(share: float) -> Tensor:
+        return random(0, 1) < share
+
+    head, tail = ink_at(top), ink_at(bottom)
+    crossing = ink_at((top + random(0.35, 0.65) * (bottom - top)).long())
+    tilt, radius = random(-0.25, 0.25), random(0.7, 1.7)[:, None]
+    strokes = {
+        "flag": (head, head + polar(random(4, 17), random(0.6, 1.25))),
+        "foot": (tail + polar(random(2, 6), tilt), tail - polar(random(2, 6), tilt)),
+        "bar": (crossing + polar(random(3, 8), tilt), crossing - polar(random(3, 8), tilt)),
+        "hook": (tail, tail + polar(random(3, 11), random(-0.9, 0.1))),
+    }
+    is_one, is_seven, is_nine = (labels == digit for digit in (1, 7, 9))
+    flagged = is_one & chance(0.6)
+    given = {
+        "flag": flagged,
+        "foot": flagged & chance(0.4),
+        "bar": is_seven & chance(0.6),
+        "hook": is_nine & chance(0.5),
+    }
+    result = images
+    for name, chosen in given.items():
+        drawn = torch.maximum(result, segments(*strokes[name], radius, side))
+        result = torch.where(chosen[:, None, None, None], drawn, result)
+    return torch.where((result != images).flatten(1).any(1)[:, None, None, None], fit_to_frame(result), images)
+
+
+def as_others_draw(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
+    """Digits (N, 1, H, W) as other people would draw them, seen through the input pipeline; every fourth as it was."""
+    drawn = fit_to_frame(augment(other_hands(images, labels, generator), generator))
+    drawn[::4] = images[::4]
+    return drawn

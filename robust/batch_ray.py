@@ -30,12 +30,14 @@ def on_ray(guard: Guard, shards: Shards, address: str, workers: int | None) -> I
         raise BatchError("Ray is not installed: pip install -r requirements-ray.txt") from None
     connect(ray, address)
     try:
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # the run reports itself
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False  # the run has its own
+        shared = ray.put(guard)  # kept here, so that a worker that is started again finds it
         tasks = [{"number": number, "files": files} for number, files in shards.items()]
         scored = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map(
             ShardScorer,
-            fn_constructor_args=(guard, os.getcwd()),
+            fn_constructor_args=(shared, os.getcwd()),
             num_cpus=1,
             compute=ray.data.ActorPoolStrategy(size=min(workers or int(ray.cluster_resources()["CPU"]), len(tasks))),
         )
@@ -62,8 +64,11 @@ def connect(ray, address: str) -> None:
 class ShardScorer:
     """What one Ray worker does: rows {number, files} to rows {number, table as Arrow IPC bytes}."""
 
-    def __init__(self, guard: Guard, folder: str):
-        self.guard = guard
+    def __init__(self, guard, folder: str):
+        """`guard` is Ray's reference to a Guard."""
+        import ray
+
+        self.guard = ray.get(guard)
         os.chdir(folder)  # where paths are relative to
         torch.set_num_threads(1)
 

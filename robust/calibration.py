@@ -11,22 +11,21 @@ from tqdm import tqdm
 from robust import sets
 from robust.data import DATASETS, Dataset, UnusableDataset, to_float
 from robust.examples import EXAMPLES, write_examples
-from robust.guard import BATCH, Guard, world_metrics
+from robust.guard import BATCH, Guard, join, single_metrics
 from robust.world import World, write_manifest, write_scores
 
 
 def score_set(world: World, images: Tensor, name: str) -> dict[str, np.ndarray]:
-    """Every score the reports need, for images (N, channels, size, size) in [0, 1]: the metrics', LeNet's prediction and
+    """Every score the reports need, for images (N, channels, size, size) in [0, 1]: each metric's, LeNet's prediction and
     probability, and whether f(G(I(x))) = f(x)."""
-    guard = Guard(world.nets["lenet"], world_metrics(world), {m.name: np.zeros(1) for m in world_metrics(world)})
-    generator, inverter = world.nets["generator"], world.nets["inverter"]
+    classifier, generator, inverter = (world.nets[name] for name in ("lenet", "generator", "inverter"))
+    metrics = single_metrics(world)
     columns: dict[str, list] = {}
     for part in tqdm(images.split(BATCH), desc=f"calibrate on {name}"):
-        probabilities = guard.probabilities(part)
-        probability, predictions = probabilities.max(1)
         with torch.inference_mode():
-            reconstructed = guard.classifier(generator(inverter(part))).argmax(1)
-        found = guard.score(part, predictions) | {
+            probability, predictions = classifier(part).softmax(1).max(1)
+            reconstructed = classifier(generator(inverter(part))).argmax(1)
+        found = {metric.name: metric.scores(part, predictions) for metric in metrics} | {
             "prediction": predictions.numpy(),
             "probability": probability.numpy(),
             "agrees": (reconstructed == predictions).long().numpy(),
@@ -67,8 +66,11 @@ def calibrate(folder: Path, own_images: Dataset | None = None) -> None:
             found = sets.load(name, **world.config.shape)
         if found is not None:
             scores[name] = score_set(world, found.images, name) | {"label": found.labels.numpy()}
-    write_scores(folder, scores)
     reference = scores[world.in_distribution]
+    surprise = join(single_metrics(world), reference)
+    for columns in scores.values():
+        columns[surprise.name] = surprise.combine(columns)
+    write_scores(folder, scores)
     figures = {
         "accuracy": float((reference["prediction"] == reference["label"]).mean()),
         "agreement": float(reference["agrees"].mean()),

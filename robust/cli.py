@@ -147,7 +147,9 @@ def write_scores(world, guard, files: Iterator[str], out: Path, workers: int | N
 @click.option("--size", default=None, type=click.IntRange(28, 64), help="Side of FOLDER's images, in pixels [28].")
 @click.option("--out", default=None, type=click.Path(path_type=Path), help="Folder to write [weights/DATASET].")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--stage", "stages", multiple=True, help="Only this stage (lenet, vae, wgan, inverter); repeatable.")
+@click.option(
+    "--stage", "stages", multiple=True, help="Only this stage (lenet, verifier, vae, wgan, inverter); repeatable."
+)
 def train(dataset, size, out, seed, stages):
     """Train every net from the raw data, then calibrate. Resumes where an interrupted run stopped.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Config:
-    """Architecture and schedule of the four training stages. Recorded in the manifest."""
+    """Architecture and schedule of the training stages. Recorded in the manifest."""
 
     channels: int = 1
     size: int = 28
@@ -13,7 +13,7 @@ class Config:
     seed: int = 0
     augment: bool = True
     lenet_width: int = 16
-    lenet_steps: int = 14_000
+    lenet_steps: int = 24_500
     vae_latent: int = 20
     vae_steps: int = 20_000
     latent: int = 32
@@ -23,6 +23,8 @@ class Config:
     inverter_width: int = 32
     inverter_steps: int = 16_000
     inverter_lambda: float = 0.1
+    verifier_width: int = 16
+    verifier_steps: int = 11_000
 
     @property
     def shape(self) -> dict:
@@ -33,6 +35,5 @@ def config_for(dataset: str, seed: int = 0, channels: int = 1, size: int = 28, c
     """The published world's long schedule for MNIST, a shorter one for others; the augmentation is made for digits."""
     if dataset == "mnist":
         return Config(seed=seed)
-    return Config(
-        channels, size, classes, seed, augment=False, lenet_steps=10_000, wgan_steps=14_000, inverter_steps=12_000
-    )
+    shorter = {"lenet_steps": 10_000, "verifier_steps": 5_000, "wgan_steps": 14_000, "inverter_steps": 12_000}
+    return Config(channels, size, classes, seed, augment=False, **shorter)

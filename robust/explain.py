@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from robust.data import to_float
 from robust.metrics import DeltaZ
 from robust.nets import VAE
+from robust.world import World
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,22 @@ def vae_parts(vae: VAE, pixels: Tensor) -> VAEParts:
     logits = vae.decode(vae.encode(image)[0])
     loss_map = F.binary_cross_entropy_with_logits(logits, image, reduction="none")
     return VAEParts(logits.sigmoid()[0], loss_map[0].sum(0), float(reconstruction_loss), float(kl))
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The K training images nearest to one image, nearest first.
+
+    images (K, channels, size, size) in [0, 1]; labels (K,) int64; distances (K,): |x - neighbour|₂ over the pixels.
+    """
+
+    images: Tensor
+    labels: Tensor
+    distances: Tensor
+
+
+def nearest_training_images(world: World, pixels: Tensor, count: int = 4) -> Neighbours:
+    """The nearest of the training images that ship with the world, to one prepared image `pixels`."""
+    distances = (to_float(world.training_images) - pixels).flatten(1).norm(dim=1)
+    nearest = distances.argsort(stable=True)[:count]
+    return Neighbours(to_float(world.training_images[nearest]), world.training_labels[nearest], distances[nearest])

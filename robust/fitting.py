@@ -38,6 +38,7 @@ from robust.world import (
     checked,
     read_manifest,
     read_scores,
+    world_folder,
     write_manifest,
     write_scores,
 )
@@ -219,7 +220,7 @@ def fit(
 
 def is_fitted(folder: str | Path) -> bool:
     """Whether a folder holds a saved guard, rather than a world. Raises DamagedWorld when it holds neither."""
-    return read_manifest(Path(folder)).get("kind") == KIND
+    return read_manifest(world_folder(folder)).get("kind") == KIND
 
 
 def load(

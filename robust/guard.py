@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robust.metrics import DeltaZ, Metric, VAELoss
+from robust.metrics import DeltaZ, Energy, Evidence, Metric, Surprise, VAELoss
 from robust.preprocess import Prepared, prepare
 from robust.stream import BATCH as STREAM_BATCH
 from robust.stream import Unusable, stream
@@ -76,7 +76,10 @@ class Report:
         if self.reliable:
             return "reliable" if not against else f"reliable by this rule, though {_join(against)}"
         if self.rule not in (EITHER, BOTH):
-            return f"not reliable: {self.verdicts[self.rule].title} refuses"
+            title = self.verdicts[self.rule].title
+            others = [other for other in against if other != title]
+            also = f", and so {'do' if len(others) > 1 else 'does'} {' and '.join(others)}" if others else ""
+            return f"not reliable: {title} refuses{also}"
         return f"not reliable: {_join(against)}"
 
     def as_json(self) -> dict:
@@ -114,7 +117,7 @@ class Guard:
         metrics: Sequence[Metric],
         reference: dict[str, np.ndarray],
         thresholds: dict[str, float | FPR | Percentile] | None = None,
-        rule: str = EITHER,
+        rule: str | None = None,
         prepare: Callable[..., Prepared] = prepare,
         class_names: Sequence[str] | None = None,
     ):
@@ -122,7 +125,8 @@ class Guard:
 
         `reference` holds each metric's scores on good inputs. `thresholds` overrides some or all of the
         defaults, which refuse 5 % of the reference each: a number, `FPR(0.01)` or `Percentile(95)`.
-        `rule` is a metric's name, "either" or "both". `prepare` makes pixels of a picture. `class_names` are what
+        `rule` is a metric's name, "either" (any refusal is enough) or "both" (all must refuse); by default it is
+        "surprise" where there is that metric, else "either". `prepare` makes pixels of a picture. `class_names` are what
         people call the classes, else their numbers.
         Raises ValueError for a metric name, threshold or rule that does not exist.
         """
@@ -130,7 +134,7 @@ class Guard:
         self.metrics = {metric.name: metric for metric in metrics}
         self.reference = reference
         self.choices: dict[str, float | FPR | Percentile] = {name: FPR(DEFAULT_FPR) for name in self.metrics}
-        self._choose(thresholds or {}, rule)
+        self._choose(thresholds or {}, rule or (Surprise.name if Surprise.name in self.metrics else EITHER))
         self.prepare = prepare
         self.class_names = class_names
 
@@ -208,14 +212,14 @@ class Guard:
             return load(folder, classifier, thresholds, rule)
         if classifier is not None:
             raise ValueError(f"{folder} is a world, which has a classifier of its own: load it without one.")
-        return cls.of(World.load(folder), thresholds, rule or EITHER, metrics)
+        return cls.of(World.load(folder), thresholds, rule, metrics)
 
     @classmethod
     def of(
         cls,
         world: World,
         thresholds: dict[str, float | FPR | Percentile] | None = None,
-        rule: str = EITHER,
+        rule: str | None = None,
         metrics: Sequence[str] | None = None,
     ) -> "Guard":
         """The guard of a world's LeNet, with all its metrics or those named."""
@@ -314,13 +318,26 @@ class Guard:
         return stream(self, images, batch_size, prepared)
 
 
+def single_metrics(world: World) -> list[Metric]:
+    """The metrics of a world that need no other metric's scores."""
+    nets = world.nets
+    delta_z = DeltaZ(nets["lenet"], nets["generator"], nets["inverter"])
+    return [delta_z, VAELoss(nets["vae"]), Evidence(nets["verifier"]), Energy(nets["lenet"])]
+
+
+def join(metrics: Sequence[Metric], reference: dict[str, np.ndarray]) -> Surprise:
+    """The metric that joins those that are fast, and blind to different things: all but δz."""
+    return Surprise([metric for metric in metrics if metric.name != DeltaZ.name], reference)
+
+
 def world_metrics(world: World, names: Sequence[str] | None = None) -> list[Metric]:
-    """The metrics of a world, all or those named, in the order in which they are shown. A new metric is one line here.
+    """The metrics of a world, all or those named, in the order in which they are shown: the two published ones, and
+    what joins VAE loss, evidence and energy.
 
     Raises ValueError for a name that no metric has.
     """
-    nets = world.nets
-    metrics = [DeltaZ(nets["lenet"], nets["generator"], nets["inverter"]), VAELoss(nets["vae"])]
+    single = single_metrics(world)
+    metrics = [*single[:2], join(single, world.reference)]
     unknown = set(names or ()) - {metric.name for metric in metrics}
     if unknown:
         there_are = ", ".join(metric.name for metric in metrics)

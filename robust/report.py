@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from robust.blind_spots import blind_spot
-from robust.metrics import DeltaZ, VAELoss
+from robust.metrics import DeltaZ, Surprise, VAELoss
 from robust.sets import TITLES
 from robust.subjects import Subject, subject_of
 from robust.thresholds import BOTH, EITHER, Side, refused_by_rule, threshold_at_fpr
 from robust.world import SCORES, checked, read_manifest, read_scores
 
-SIDES: dict[str, Side] = {metric.name: metric.refuses for metric in (DeltaZ, VAELoss)}
+SIDES: dict[str, Side] = {metric.name: metric.refuses for metric in (DeltaZ, VAELoss, Surprise)}
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,9 @@ def operating_points(reference: dict) -> list[tuple[str, str, dict[str, float]]]
         ("delta_z below its 5th percentile", "delta_z", five),
         ("vae_loss above its maximum", "vae_loss", maximum),
         ("vae_loss above its 95th percentile", "vae_loss", five),
-        ("either of the two at 5 %", EITHER, five),
-        ("both at 5 %", BOTH, five),
+        ("surprise above its 95th percentile", "surprise", five),
+        ("any of the three at 5 %", EITHER, five),
+        ("all of them at 5 %", BOTH, five),
     ]
 
 
@@ -188,7 +189,7 @@ def example_table(examples: dict, talk: dict | None, subject: Subject) -> Table:
         delta_z = "∞" if found["delta_z"] is None else f"{found['delta_z']:.4f}"
         verdict = ", ".join(
             f"{title} {'accepts' if found[key] else 'refuses'}"
-            for title, key in (("δz", "delta_z_reliable"), ("VAE loss", "vae_loss_reliable"))
+            for title, key in (("δz", "delta_z_reliable"), ("VAE loss", "vae_loss_reliable"), ("Surprise", "reliable"))
         )
         rows.append(
             [name, f"{subject.classes[found['prediction']]} ({found['probability']:.2f})", delta_z]

@@ -1,10 +1,11 @@
-"""Training of the four nets of a world, one stage each: lenet, vae, wgan, inverter.
+"""Training of the nets of a world, one stage each: lenet, verifier, vae, wgan (two nets), inverter.
 
 Every step draws its batch and its noise from a generator seeded with (seed, step), so a run that was
 interrupted and resumed ends with the same weights as one that was not.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -20,13 +21,14 @@ from torchvision.utils import save_image
 from tqdm import tqdm
 
 from robust import data
-from robust.augment import augment
+from robust.augment import as_others_draw, augment, fit_to_frame
 from robust.config import Config
 from robust.data import Dataset, UnusableDataset, to_float
+from robust.outliers import spoilt_digits, spoilt_images
 from robust.subjects import SUBJECTS
-from robust.world import World, build_net, read_manifest, write_manifest
+from robust.world import TRAINING_IMAGES, World, build_net, read_manifest, write_manifest
 
-STAGES = ("lenet", "vae", "wgan", "inverter")
+STAGES = ("lenet", "verifier", "vae", "wgan", "inverter")
 CHECKPOINT_SECONDS = 120
 
 
@@ -65,6 +67,22 @@ def two_descents(optimizer, steps: int):
 
     def share(step: int) -> float:
         return 1 - step / first if step < first else 0.5 * (steps - step) / max(1, steps - first)
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
+def one_cycle_and_descent(optimizer, steps: int):
+    """Up to the optimizer's learning rate and down to 0 in the first 2/3 of the steps (Smith 2018), then down again from
+    a quarter of it."""
+    first = round(steps * 2 / 3)
+    rise = 0.3 * first
+
+    def share(step: int) -> float:
+        if step < rise:
+            return step / rise
+        if step < first:
+            return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / (first - rise))
+        return 0.25 * (steps - step) / (steps - first)
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 
@@ -121,17 +139,17 @@ def save_net(net: nn.Module, path: Path) -> None:
 
 
 def train_lenet(images: Tensor, labels: Tensor, config: Config, folder: Path) -> None:
-    """Cross-entropy on augmented digits, one-cycle schedule."""
+    """Cross-entropy, on digits as others draw them where the images are digits."""
     torch.manual_seed(config.seed)  # dropout and initial weights
-    net = build_net("lenet", config).to(device())
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=config.lenet_steps)
+    net = build_net("lenet", config).to(device(), memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=0.01)
+    schedule = one_cycle_and_descent(optimizer, config.lenet_steps)
 
     def step(i: int) -> dict:
         indices = batch_indices(len(images), 128, config.seed, i)
         batch, target = to_float(images[indices]), labels[indices].to(device())
         if config.augment:
-            batch = augment(batch, step_generator(config.seed, i))
+            batch = as_others_draw(batch, labels[indices], step_generator(config.seed, i))
         torch.manual_seed(config.seed + i)
         loss = F.cross_entropy(net(batch.to(device())), target)
         optimizer.zero_grad()
@@ -142,6 +160,44 @@ def train_lenet(images: Tensor, labels: Tensor, config: Config, folder: Path) ->
 
     run("lenet", config.lenet_steps, {"net": net, "optimizer": optimizer, "schedule": schedule}, step, config, folder)
     save_net(net, folder / "lenet.safetensors")
+
+
+def hard_digits(digits: Tensor, labels: Tensor, randomness: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Digits as others draw them, and pseudo-outliers under the same changes: only the shape tells them apart."""
+    drawn = spoilt_digits(digits, labels, randomness)
+    outliers = fit_to_frame(augment(drawn, randomness))
+    outliers[::4] = drawn[::4]
+    return as_others_draw(digits, labels, randomness), outliers
+
+
+def train_verifier(images: Tensor, labels: Tensor, config: Config, folder: Path, batch: int = 64) -> None:
+    """Binary cross-entropy per class: images say yes to their own class, pseudo-outliers to none."""
+    torch.manual_seed(config.seed)
+    net = build_net("verifier", config).to(device(), memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=config.verifier_steps)
+
+    def step(i: int) -> dict:
+        randomness = step_generator(config.seed, i)
+        indices = batch_indices(len(images), batch, config.seed, i)
+        good, classes = to_float(images[indices]), labels[indices]
+        if config.augment:
+            good, outliers = hard_digits(good, classes, randomness)
+        else:
+            outliers = spoilt_images(good, classes, randomness)
+        inputs = torch.cat([good, outliers]).to(device())
+        target = torch.zeros(2 * batch, config.classes)
+        target[torch.arange(batch), classes] = 1
+        loss = F.binary_cross_entropy_with_logits(net(inputs), target.to(device()), reduction="sum") / (2 * batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        return {"loss": loss.detach()}
+
+    state = {"net": net, "optimizer": optimizer, "schedule": schedule}
+    run("verifier", config.verifier_steps, state, step, config, folder)
+    save_net(net, folder / "verifier.safetensors")
 
 
 def train_vae(images: Tensor, config: Config, folder: Path) -> None:
@@ -267,6 +323,7 @@ def train(dataset: str | Dataset, folder: Path, config: Config, stages: tuple[st
     write_manifest(folder, about)
     trainers = {
         "lenet": lambda: train_lenet(images, labels, config, folder),
+        "verifier": lambda: train_verifier(images, labels, config, folder),
         "vae": lambda: train_vae(images, config, folder),
         "wgan": lambda: train_wgan(images, config, folder),
         "inverter": lambda: train_inverter(images, config, folder),
@@ -275,6 +332,8 @@ def train(dataset: str | Dataset, folder: Path, config: Config, stages: tuple[st
         trainers[stage]()
         write_manifest(folder, {"training_seconds": training_seconds(folder)})
     if set(training_seconds(folder)) == set(STAGES):
+        write_training_images(folder, images, labels)
+        write_manifest(folder, {})
         write_grids(folder, test_images)
 
 
@@ -292,6 +351,13 @@ def write_grids(folder: Path, images: Tensor) -> None:
     save_image(generator(latents), folder / "grids" / "samples.png", nrow=20)
     rows = torch.cat([some, generator(inverter(some)), vae(some)])
     save_image(rows, folder / "grids" / "reconstructions.png", nrow=20)
+
+
+def write_training_images(folder: Path, images: Tensor, labels: Tensor, total_bytes: int = 1_600_000) -> None:
+    """The first training images of each class, equally many, for pages that show what an input is near to."""
+    each = total_bytes // (images[0].numel() * len(labels.unique()))
+    chosen = torch.cat([(labels == label).nonzero().squeeze(1)[:each] for label in labels.unique()])
+    save_file({"images": images[chosen].contiguous(), "labels": labels[chosen]}, folder / TRAINING_IMAGES)
 
 
 def training_seconds(folder: Path) -> dict[str, float]:

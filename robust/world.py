@@ -1,9 +1,10 @@
 """A world: one folder with everything about one in-distribution data set.
 
-    lenet, vae, generator, critic, inverter .safetensors    the nets
-    scores.safetensors                                      reference distributions, "<set>/<score>"
-    manifest.json                                           configuration, data checksums, SHA-256 of every file
-    history/, grids/, report.json, benchmark_*.json         training history and measurements
+    lenet, verifier, vae, generator, critic, inverter .safetensors    the nets
+    scores.safetensors                       reference distributions, "<set>/<score>"
+    training_images.safetensors              some of the training images and their labels
+    manifest.json                            configuration, data checksums, SHA-256 of every file
+    history/, grids/, benchmark_*.json       training history and measurements
 
 The weights are safetensors, never pickle. Loading checks every hash it relies on.
 """
@@ -19,18 +20,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from robust.config import Config
-from robust.nets import VAE, Critic, Generator, Inverter, LeNet
+from robust.nets import VAE, Critic, Generator, Inverter, LeNet, Verifier
 from robust.preprocess import Prepared, prepare
 from robust.subjects import Subject, subject_of
 
 # The folder of all worlds: the one that ships, unless ROBUST_WEIGHTS names another.
 WEIGHTS = Path(os.environ.get("ROBUST_WEIGHTS") or Path(__file__).resolve().parent.parent / "weights")
 DEFAULT_WORLD = WEIGHTS / "mnist"
-NETS = ("lenet", "vae", "generator", "critic", "inverter")
+NETS = ("lenet", "verifier", "vae", "generator", "critic", "inverter")
 SCORES = "scores.safetensors"
+TRAINING_IMAGES = "training_images.safetensors"
 
 
 class DamagedWorld(RuntimeError):
@@ -42,12 +44,13 @@ def sha256(path: Path) -> str:
 
 
 def read_manifest(folder: Path) -> dict:
-    """The manifest of a world. Raises DamagedWorld when there is none or it cannot be read."""
+    """The manifest of a world, or of a saved guard. Raises DamagedWorld when there is none or it cannot be read."""
     path = folder / "manifest.json"
     try:
         manifest = json.loads(path.read_text())
         Config(**manifest["config"])
-        subject_of(manifest)
+        if "kind" not in manifest:  # a guard made by Guard.fit says its kind, and has no subject
+            subject_of(manifest)
         return manifest
     except FileNotFoundError:
         raise DamagedWorld(f"There are no trained nets in {folder}. Make them with: python -m robust train") from None
@@ -81,6 +84,7 @@ def build_net(name: str, config: Config) -> nn.Module:
     """An untrained net of the configuration."""
     makers = {
         "lenet": lambda: LeNet(**config.shape, classes=config.classes, width=config.lenet_width),
+        "verifier": lambda: Verifier(**config.shape, classes=config.classes, width=config.verifier_width),
         "vae": lambda: VAE(**config.shape, latent=config.vae_latent),
         "generator": lambda: Generator(**config.shape, latent=config.latent, width=config.wgan_width),
         "critic": lambda: Critic(**config.shape, width=config.wgan_width),
@@ -91,12 +95,17 @@ def build_net(name: str, config: Config) -> nn.Module:
 
 @dataclass
 class World:
-    """The nets of one world, ready to score, and its reference distributions."""
+    """The nets of one world, ready to score, its reference distributions, and some of the training images.
+
+    training_images (N, channels, size, size) uint8 and training_labels (N,) int64: what to compare inputs with.
+    """
 
     folder: Path
     manifest: dict
     nets: dict[str, nn.Module]
     scores: dict[str, dict[str, np.ndarray]]
+    training_images: Tensor | None = None
+    training_labels: Tensor | None = None
 
     @classmethod
     def load(cls, folder: str | Path = DEFAULT_WORLD, with_scores: bool = True) -> "World":
@@ -110,8 +119,11 @@ class World:
             nets[name].load_state_dict(load_file(checked(folder, f"{name}.safetensors", manifest)))
             # channels_last: the small convolutions run up to twice as fast on a CPU
             nets[name].eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        scores = read_scores(checked(folder, SCORES, manifest)) if with_scores else {}
-        return cls(folder, manifest, nets, scores)
+        if not with_scores:  # a world in the making
+            return cls(folder, manifest, nets, {})
+        scores = read_scores(checked(folder, SCORES, manifest))
+        training = load_file(checked(folder, TRAINING_IMAGES, manifest))
+        return cls(folder, manifest, nets, scores, training["images"], training["labels"])
 
     @property
     def config(self) -> Config:

@@ -16,7 +16,8 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from robust import Guard, UnusableImage, batch
+from robust import Guard, batch
+from robust.benchmarks import batch as benchmark
 from robust.cli import main, print_scores
 from robust.examples import EXAMPLES, samples
 from robust.metrics import Metric
@@ -79,7 +80,8 @@ def test_the_rows_are_those_of_the_json_lines_in_input_order(folder, scored):
     for row, line in zip(rows, map(json.loads, lines), strict=False):
         assert row.pop("error") is None
         assert list(row) == list(line)
-        assert all(row[key] == pytest.approx(line[key], rel=1e-5) for key in row)
+        exact = {key for key, value in line.items() if not isinstance(value, float)}
+        assert all(row[key] == (line[key] if key in exact else pytest.approx(line[key], rel=1e-5)) for key in row)
     assert not out.with_name(out.name + ".parts").exists()
 
 
@@ -260,6 +262,15 @@ def test_json_has_no_infinity(files, capsys):
     assert print_scores(guard, iter(files[:1])) == 0
     assert json.loads(capsys.readouterr().out)["distance"] is None
     assert batch.score_files(guard, files[:1]).column("distance").to_pylist() == [np.inf]
+
+
+def test_the_benchmark_shows_a_speed_for_every_way(monkeypatch):
+    monkeypatch.setattr(benchmark, "in_processes", lambda guard, shards, workers: here(guard, shards))
+    monkeypatch.setattr(benchmark, "STAGE_IMAGES", 20)
+    speeds, stages = benchmark.tables(benchmark.measure(World.load(), 2 * batch.SHARD, searched=2, ray=False))
+    assert {row[0] for row in speeds.rows} >= {"LeNet + VAE loss, folder of PNGs", "LeNet + VAE loss, arrays"}
+    assert all(float(row[3].replace(",", "")) > 0 for row in speeds.rows)
+    assert all(float(row[1]) > 0 for row in stages.rows)
 
 
 # --- Ray ---

@@ -20,7 +20,7 @@ def split_guard(seed: int, rule: str = "either", count: int = 1200) -> tuple[Gua
     """A guard whose reference is a random half of the test set's scores, and reports on `count` images of the other half."""
     order = np.random.default_rng(seed).permutation(ROWS)
     halves = [{name: WORLD.reference[name][part] for name in METRICS} for part in np.split(order, 2)]
-    known = Guard.of(WORLD)
+    known = Guard.of(WORLD, metrics=METRICS)
     guard = Guard(known.classifier, list(known.metrics.values()), halves[0], rule=rule)
     return guard, reports(guard, {name: scores[:count] for name, scores in halves[1].items()})
 

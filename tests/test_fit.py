@@ -355,7 +355,6 @@ def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
     fitting_code, loading_code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     assert "steps=8000" in fitting_code
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(fitting, "BLACK_BOX_REFERENCE", 100)
     monkeypatch.setattr(torchvision.datasets, "MNIST", FewDigits)
     names = {}
     with warnings.catch_warnings():

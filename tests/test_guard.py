@@ -45,7 +45,7 @@ def test_refuses_nonsense_and_says_what_the_net_claimed(guard, name):
     assert refusal.value.prediction == report.prediction
     assert not report.verdicts["vae_loss"].reliable
     assert not report.verdicts["delta_z"].reliable
-    assert "δz and VAE loss both refuse" in str(refusal.value)
+    assert "Surprise refuses, and so do δz and VAE loss" in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", ["Chicken", "Falafel"])
@@ -132,7 +132,8 @@ def test_damaged_or_missing_weights_are_named(tmp_path):
 def test_the_report_is_valid_json(guard):
     row = json.loads(json.dumps(guard.inspect(digit(5)).as_json(), allow_nan=False))
     assert list(row) == [
-        "prediction", "class", "probability", "delta_z", "vae_loss", "delta_z_reliable", "vae_loss_reliable", "reliable",
+        "prediction", "class", "probability", "delta_z", "vae_loss", "surprise",
+        "delta_z_reliable", "vae_loss_reliable", "surprise_reliable", "reliable",
     ]  # fmt: skip
 
 

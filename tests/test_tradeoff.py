@@ -82,5 +82,5 @@ def test_the_downloaded_lines_build_the_same_guard(rule):
     thresholds = {"delta_z": 0.30999999999999994, "vae_loss": 132.4574432373047}
     names = {}
     exec(guard_code(thresholds, rule), names)
-    assert names["guard"].thresholds == thresholds
+    assert names["guard"].thresholds.items() >= thresholds.items()
     assert names["guard"].rule == rule

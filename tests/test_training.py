@@ -12,7 +12,7 @@ from robust.config import Config
 from robust.examples import samples
 from robust.world import World
 
-SHORT = Config(lenet_steps=6, vae_steps=6, wgan_steps=4, inverter_steps=6)
+SHORT = Config(lenet_steps=6, verifier_steps=10, vae_steps=6, wgan_steps=4, inverter_steps=6)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_one_call_trains_a_world_that_loads(few_digits, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stage", "net", "part"), [("lenet", "lenet", "augment"), ("wgan", "generator", "gradient_penalty")]
+    ("stage", "net", "part"), [("lenet", "lenet", "as_others_draw"), ("wgan", "generator", "gradient_penalty")]
 )
 def test_an_interrupted_run_ends_with_the_same_weights(few_digits, tmp_path, monkeypatch, stage, net, part):
     training.train("mnist", tmp_path / "whole", SHORT, (stage,))

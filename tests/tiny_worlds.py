@@ -11,8 +11,8 @@ from robust.config import Config
 from robust.examples import samples
 from robust.world import DEFAULT_WORLD, SCORES, read_scores, write_manifest, write_scores
 
-TINY = {"lenet_width": 2, "latent": 4, "wgan_width": 2, "inverter_width": 2, "augment": False}
-STEPS = {"lenet_steps": 40, "vae_steps": 100, "wgan_steps": 2, "inverter_steps": 2}
+TINY = {"lenet_width": 2, "verifier_width": 2, "latent": 4, "wgan_width": 2, "inverter_width": 2, "augment": False}
+STEPS = {"lenet_steps": 40, "verifier_steps": 10, "vae_steps": 100, "wgan_steps": 2, "inverter_steps": 2}
 
 
 def few_samples(name: str, train: bool) -> tuple:

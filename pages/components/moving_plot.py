@@ -98,7 +98,7 @@ def score_plot(
         ("threshold", f"{'below' if refuses == 'low' else 'above'} {threshold:.{digits}f}: refused"),
     ]
     heading = f"{title}, logarithmic axis" if log else title
-    return _figure(heading, keys, drawing, [], [f"{edges[0]:.3g}", f"≥ {edges[-1]:.3g}"], 150)
+    return _figure(heading, keys, drawing, [], [_shown(edges[0]), f"≥ {_shown(edges[-1])}"], 150)
 
 
 def score_edges(scores: list[np.ndarray], log: bool) -> np.ndarray:
@@ -107,6 +107,10 @@ def score_edges(scores: list[np.ndarray], log: bool) -> np.ndarray:
     low = min(float(np.percentile(values, 0.5)) for values in finite)
     high = max(float(np.percentile(values, 99.5)) for values in finite)
     return np.geomspace(max(low, 1e-6), high, BINS + 1) if log else np.linspace(low, high, BINS + 1)
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _shares(scores: np.ndarray, edges: np.ndarray) -> np.ndarray:

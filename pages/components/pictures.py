@@ -4,7 +4,8 @@ import html
 
 import numpy as np
 import streamlit as st
-from PIL import Image
+from PIL import Image, ImageColor
+from plotly.colors import sequential
 from torch import Tensor
 
 from pages.components.session import class_name, example_picture, examples, load_world
@@ -15,11 +16,21 @@ from robust.preprocess import open_image
 LETTERS = 2  # a class name of at most so many is set like a digit
 BARS = 10
 
+BRIGHTEST = 2.0  # nats: the end of the loss map's colours, the same for all pictures so that they compare
+STOPS = np.array([ImageColor.getrgb(colour) for colour in sequential.Cividis])
+
 
 def as_picture(pixels: Tensor) -> Image.Image:
     """A prepared image (1 or 3 channels, size, size) in [0, 1] as a picture of as many pixels."""
     levels = (pixels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
     return Image.fromarray(levels.squeeze(2) if len(pixels) == 1 else levels)
+
+
+def heat(loss_map: Tensor) -> Image.Image:
+    """Nats of each pixel as colours, from 0 to BRIGHTEST."""
+    places = (loss_map / BRIGHTEST).clamp(0, 1).numpy() * (len(STOPS) - 1)
+    channels = [np.interp(places, np.arange(len(STOPS)), STOPS[:, i]) for i in range(3)]
+    return Image.fromarray(np.stack(channels, -1).round().astype(np.uint8))
 
 
 def small(picture: Image.Image, side: int = 56) -> Image.Image:

@@ -16,7 +16,7 @@ guard.save("my_guard")
 CLASSIFY = """\
 from robust import Guard, NotReliableClassification
 
-guard = Guard.load("my_guard")
+guard = Guard.load("my_guard", classifier=classifier)
 try:
     print(guard.classify("photo.png"))
 except NotReliableClassification as refusal:
@@ -28,7 +28,7 @@ from pathlib import Path
 
 from robust import DriftWatch, Guard
 
-guard = Guard.load("my_guard")
+guard = Guard.load("my_guard", classifier=classifier)
 watch = DriftWatch(guard, window=200, alpha=0.01)
 # any iterable of images, also one that never ends
 images = sorted(Path("camera").glob("*.png"))

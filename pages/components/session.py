@@ -149,7 +149,7 @@ def image_title(name: str) -> str:
 def rules() -> dict[str, str]:
     """Every rule and what people read: "refuse when …"."""
     titles = {name: metric.title for name, metric in default_guard().metrics.items()}
-    return titles | {EITHER: "either refuses", BOTH: "both refuse" if len(titles) == 2 else "all refuse"}
+    return titles | {EITHER: "any refuses", BOTH: "all refuse"}
 
 
 def sides() -> dict[str, Side]:

@@ -134,7 +134,7 @@ const MARKUP = `
   </div>
 </div>
 <div class="rates">
-  <div class="rate fpr"><b></b><span>good digits refused</span><small></small></div>
+  <div class="rate fpr"><b></b><span></span><small></small></div>
   <div class="rate fnr"><b></b><span>nonsense accepted</span><small></small></div>
   <div class="rate at"><b></b><span></span><small></small></div>
 </div>
@@ -273,6 +273,7 @@ class ThresholdPlot {
     this.max = Math.ceil(this.scale.max * units) / units
     this.base = data.height - BOTTOM
     setText(parts.title, data.title)
+    setText(this.root.querySelector(".fpr span"), `good ${data.good} refused`)
     data.names.forEach((name, i) => setText(parts.legend[i], name))
     setAttributes(parts.chart, { height: data.height, viewBox: `0 0 ${width} ${data.height}` })
     setAttributes(parts.shade, { y: TOP, height: this.base - TOP })
@@ -397,7 +398,7 @@ class ThresholdPlot {
     this.drawWord(leftWord, "end", gripX - this.pillWidth / 2 - 10, x - scale.left)
     this.drawWord(rightWord, "start", gripX + this.pillWidth / 2 + 10, scale.right - x)
 
-    const rates = `${fpr} percent of good digits refused, ${fnr} percent of nonsense accepted`
+    const rates = `${fpr} percent of good ${data.good} refused, ${fnr} percent of nonsense accepted`
     const spoken = `threshold ${text}, ${rates}${this.drawInput()}`
     setAttributes(parts.handle, { "aria-valuenow": value, "aria-valuetext": spoken })
   }

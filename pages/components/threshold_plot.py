@@ -76,6 +76,7 @@ def threshold_plot(
     digits: int = 2,
     height: int = 240,
     compact: bool = False,
+    good: str = "digits",
 ) -> None:
     """Show both distributions, the threshold between them, and what it refuses.
 
@@ -91,6 +92,7 @@ def threshold_plot(
     digits: decimals shown; a dragged value is rounded to them, so that what people read is what is in force.
     height: of the drawing, in pixels, without its heading.
     compact: heading and figures in one line, without the verdict, for a page that shows them elsewhere.
+    good: what the reference set shows, in the plural.
     """
     seen = f"{key} last release"  # the last release Python has taken in: until it has, the plot shows the hand's value
 
@@ -113,6 +115,7 @@ def threshold_plot(
                 "input": None if input_score is None else str(float(input_score)).replace("inf", "Infinity"),
                 "input_label": input_label,
                 "digits": digits,
+                "good": good,
                 "height": height,
                 "compact": compact,
                 "seen": st.session_state.get(seen),

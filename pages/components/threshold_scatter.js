@@ -153,7 +153,7 @@ const MARKUP = `
 <table>
   <thead><tr><th>refused by</th></tr></thead>
   <tbody>
-    <tr class="fpr"><th><b>FPR</b> <small>good digits refused</small></th></tr>
+    <tr class="fpr"><th><b>FPR</b> <small></small></th></tr>
     <tr class="fnr"><th><b>FNR</b> <small>nonsense accepted</small></th></tr>
   </tbody>
 </table>`
@@ -275,6 +275,7 @@ class ThresholdScatter {
     parts.picture.style.height = `${height}px`
     setAttributes(parts.chart, { viewBox: `0 0 ${width} ${height}` })
     data.names.forEach((name, i) => setText(parts.legend[i], name))
+    setText(this.root.querySelector("tr.fpr small"), `good ${data.good} refused`)
     const names = { x: data.titles[0], y: data.titles[1], either: "either", both: "both" }
     for (const cell of this.cells.thead) setText(cell, names[cell.dataset.rule])
     parts.still.innerHTML = this.bands() + this.axes()
@@ -418,7 +419,7 @@ class ThresholdScatter {
     setAttributes(parts.cross, { transform: `translate(${x} ${y})` })
     parts.handles.forEach((handle, i) => {
       const rule = "xy"[i]
-      const fpr = `${percent(reference[rule], good)} percent of good digits refused`
+      const fpr = `${percent(reference[rule], good)} percent of good ${data.good} refused`
       const fnr = `${percent(nonsense - comparison[rule], nonsense)} percent of nonsense accepted`
       const spoken = `threshold ${texts[i]}, ${fpr}, ${fnr}`
       setAttributes(handle, { "aria-valuenow": values[i], "aria-valuetext": spoken })

@@ -53,6 +53,7 @@ def threshold_scatter(
     key: str,
     input_scores: tuple[float, float] | None = None,
     height: int = 400,
+    good: str = "digits",
 ) -> None:
     """Show where both sets lie, what the rule refuses, and what each rule would cost at these lines.
 
@@ -62,6 +63,7 @@ def threshold_scatter(
     key: unique on the page.
     input_scores: the input on trial, marked in the plot; None for none.
     height: of the drawing, in pixels.
+    good: what the reference set shows, in the plural.
     """
     seen = f"{key} last release"
 
@@ -86,6 +88,7 @@ def threshold_scatter(
                 # JSON has no infinity: strings, which JavaScript's Number() reads back.
                 "input": input_scores and [str(float(s)).replace("inf", "Infinity") for s in input_scores],
                 "height": height,
+                "good": good,
                 "seen": st.session_state.get(seen),
             },
             key=key,

@@ -26,6 +26,7 @@ from robust.search import nearest_counterexample
 from robust.world import World
 
 FILE = "benchmark_batch.json"
+STAGE_IMAGES = 2000
 
 
 def digits(count: int) -> torch.Tensor:
@@ -75,7 +76,7 @@ def search_speed(world: World, count: int) -> tuple[float, float]:
     return count / min(whole), count / min(alone)
 
 
-def stage_costs(guard: Guard, count: int = 2000) -> dict[str, float]:
+def stage_costs(guard: Guard, count: int) -> dict[str, float]:
     """Processor time of each stage on the way from PNG files to scores, in µs an image: the best of five."""
     images = digits(count).float() / 255
 
@@ -112,7 +113,7 @@ def measure(world: World, count: int, searched: int, ray: bool) -> dict:
     if ray:
         runs |= {f"Ray workers: {n}": partial(on_ray, address="local", workers=n) for n in workers}
     measured["folders"] = {name: folder_speed(guard, count, compute) for name, compute in runs.items()}
-    measured["stages"] = stage_costs(guard)
+    measured["stages"] = stage_costs(guard, STAGE_IMAGES)
     return measured
 
 

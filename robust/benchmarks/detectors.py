@@ -20,7 +20,7 @@ from tqdm import tqdm
 from robust import data, sets
 from robust.benchmarks.baselines import Combination, baselines
 from robust.benchmarks.baselines.combination import PRODUCT
-from robust.guard import BATCH, Guard
+from robust.guard import BATCH, Guard, single_metrics
 from robust.metrics import DeltaZ, Metric, VAELoss
 from robust.report import Table
 from robust.sets import ImageSet
@@ -35,6 +35,7 @@ SEED = 0
 RESAMPLES = 500  # of the bootstrap; its intervals hold 95 % of them
 ALONE, TOGETHER = 30, 256  # images that are timed
 PUBLISHED = (DeltaZ.name, VAELoss.name)
+DRAWN_DIGITS = "pendigits"
 SLOW = (DeltaZ.name, "likelihood_regret")
 PAIRS = (  # metrics whose tail probabilities are multiplied
     PUBLISHED,
@@ -182,11 +183,12 @@ def milliseconds(metrics: list[Metric], images: Tensor, predictions: Tensor) -> 
     for metric in tqdm(metrics, desc="milliseconds"):
         if isinstance(metric, Combination):
             alone, batched = (sum(times) for times in zip(*(found[part.name] for part in metric.parts)))
-            found[metric.name] = alone, batched
+            found[metric.name] = round(alone, 4), round(batched, 4)
             continue
         singles = [timed(metric, images[i : i + 1], predictions[i : i + 1]) for i in range(min(ALONE, len(images)))]
         batch = images[:TOGETHER].clone()  # which no metric has met
-        found[metric.name] = float(np.median(singles)), timed(metric, batch, predictions[:TOGETHER]) / len(batch)
+        batched = timed(metric, batch, predictions[:TOGETHER]) / len(batch)
+        found[metric.name] = round(float(np.median(singles)), 4), round(batched, 4)
     return found
 
 
@@ -220,11 +222,12 @@ def measure(
     """Score every set with every metric, and take the figures.
 
     `training` fits the baselines; `test` is the in-distribution test set, in the order of the calibration; `others`
-    maps names of `robust.sets` to sets without a class (nonsense) or with one (drawn digits). At most `images` of each
-    set, and of each half of the test set, are used; `slow` of them by slow metrics.
+    maps names of `robust.sets` to the other sets. At most `images` of each set, and of each half of the test set, are
+    used; `slow` of them by slow metrics.
     """
     guard, lenet = Guard.of(world), world.nets["lenet"]
-    metrics = {m.name: m for m in (*guard.metrics.values(), *baselines(world, training.images, training.labels))}
+    ours = (*guard.metrics.values(), *single_metrics(world))
+    metrics = {m.name: m for m in (*ours, *baselines(world, training.images, training.labels))}
 
     def scored(name: str, kind: str, found: ImageSet, chosen: Tensor) -> Scored:
         picked = ImageSet(found.images[chosen[:images]], found.labels[chosen[:images]])
@@ -239,7 +242,7 @@ def measure(
     good = scored(world.in_distribution, DRAWN, test, second)
     found = {}
     for name, one in others.items():
-        kind = NONSENSE if (one.labels < 0).all() else DRAWN
+        kind = DRAWN if name == DRAWN_DIGITS else NONSENSE
         found[name] = scored(name, kind, one, shuffled(len(one.images)))
     for name, change in sets.CHANGES.items():
         spoilt = ImageSet(change(good.images.images), good.images.labels)
@@ -329,7 +332,7 @@ def run(folder: Path, images: int | None, slow: int) -> dict:
     training, test = load_if_there(own, train=True), load_if_there(own)
     if training is None or test is None:
         raise FileNotFoundError(f"{own} is not on this machine: name the folder that holds it in ROBUST_DATA.")
-    names = [*sets.COMPARISONS[own], "structured-noise", *(["pendigits"] if own == "mnist" else [])]
+    names = [*sets.comparisons(own), "structured-noise", *([DRAWN_DIGITS] if own == "mnist" else [])]
     found = {name: load_if_there(name) for name in names}
     measured = measure(world, training, test, {k: v for k, v in found.items() if v is not None}, images, slow)
     measured["left_out"] = [sets.TITLES[name] for name in names if found[name] is None]

@@ -2,6 +2,9 @@
 
 from robust.metrics.base import Metric
 from robust.metrics.delta_z import DeltaZ
+from robust.metrics.energy import Energy
+from robust.metrics.evidence import Evidence
+from robust.metrics.surprise import Surprise, tail_probability
 from robust.metrics.vae_loss import VAELoss
 
-__all__ = ["DeltaZ", "Metric", "VAELoss"]
+__all__ = ["DeltaZ", "Energy", "Evidence", "Metric", "Surprise", "VAELoss", "tail_probability"]

@@ -9,6 +9,7 @@ from torch import Tensor
 from robust.metrics.base import Metric
 from robust.nets import Generator, Inverter
 from robust.search import SearchResult, nearest_counterexample
+from robust.search.gradient import padded
 from robust.search.stochastic import hybrid_search
 
 # Algorithm 2 with fewer samples and wider shells than published (5,000 and 0.01): 70 times fewer evaluations, so that
@@ -45,7 +46,7 @@ class DeltaZ(Metric):
     def search(self, images: Tensor, predictions: Tensor) -> SearchResult:
         """The whole result of the search, for pages that show the walk from I(x) to z*."""
         with torch.inference_mode():
-            latents = self.inverter(images)
+            latents = self.inverter(padded(images))[: len(images)]
         if not self.has_gradients:
             return hybrid_search(self.classifier, self.generator, latents, predictions, **BLACK_BOX)
         return nearest_counterexample(self.classifier, self.generator, latents.clone(), predictions)

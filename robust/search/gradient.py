@@ -7,6 +7,9 @@ the way towards the gradient, and set r to where the linearised h_k is 0 along t
 Hasofer-Lind-Rackwitz-Fiessler iteration of reliability analysis, and what DeepFool and FAB (Croce & Hein 2020) do in
 pixel space; they overshoot where the boundary is curved. Turns that shrink step by step settle down.
 
+Points beyond the nearest counterexample of an image are of no use, so none of its searches looks farther out: there
+they turn towards their boundary on the sphere of that radius.
+
 1. Every other class is followed for a few steps, from the direction of its gradient at I(x); the nearest go on.
 2. The leaders are also followed from turned-away directions, because a boundary has several near points.
 3. The leaders among those are followed to the end, and the best point is drawn straight towards I(x) until it touches
@@ -14,7 +17,7 @@ pixel space; they overshoot where the boundary is curved. Turns that shrink step
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -24,7 +27,14 @@ from robust.search.result import SearchResult
 
 RADIUS = 10.0
 CHUNK = 64  # rows at once: the activations stay in the processor's cache
+FEWEST = 4  # rows at once: for fewer, matrix products round otherwise, and the search may end in another valley
 OVERSHOOT = 1.003  # aim a little beyond the boundary, so that the class does change
+AWAY = 0.6  # how far searches are turned away, as the tangent of the angle
+
+
+def padded(rows: Tensor) -> Tensor:
+    """At least FEWEST rows: the last one is repeated, so that what is computed of a row depends on no other."""
+    return torch.cat([rows, rows[-1:].expand(max(0, FEWEST - len(rows)), *rows.shape[1:])])
 
 
 class _Composition:
@@ -40,7 +50,7 @@ class _Composition:
     @torch.inference_mode()
     def logits(self, latents: Tensor, images: Tensor) -> Tensor:
         self._count(images, 1)
-        return torch.cat([self.classifier(self.generator(part)) for part in latents.split(CHUNK)])
+        return torch.cat([self.classifier(self.generator(padded(part)))[: len(part)] for part in latents.split(CHUNK)])
 
     def jacobian(self, latents: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, K) and their gradients (N, K, latent)."""
@@ -51,10 +61,10 @@ class _Composition:
 
     @torch.enable_grad()
     def _jacobian(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        latents = latents.detach().requires_grad_()
+        count, latents = len(latents), padded(latents.detach()).requires_grad_()
         logits = self.classifier(self.generator(latents))
         each = [torch.autograd.grad(column.sum(), latents, retain_graph=True)[0] for column in logits.unbind(1)]
-        return logits.detach(), torch.stack(each, 1)
+        return logits.detach()[:count], torch.stack(each, 1)[:count]
 
     def gap(self, latents: Tensor, images: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """h = logit_target - logit_label (N,), its gradient (N, latent), and the logits (N, K)."""
@@ -64,11 +74,11 @@ class _Composition:
 
     @torch.enable_grad()
     def _gap(self, latents: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        latents = latents.detach().requires_grad_()
-        logits = self.classifier(self.generator(latents))
+        count, latents = len(latents), padded(latents.detach()).requires_grad_()
+        logits = self.classifier(self.generator(latents))[:count]
         gap = (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None])).squeeze(1)
         (gradient,) = torch.autograd.grad(gap.sum(), latents)
-        return gap.detach(), gradient, logits.detach()
+        return gap.detach(), gradient[:count], logits.detach()
 
 
 def nearest_counterexample(
@@ -157,13 +167,10 @@ class _Rows:
         return self.take(order[torch.arange(len(order)) - first < count])
 
     def and_turned_away(self, starts: int) -> "_Rows":
-        """These rows, and each again from directions turned away by 45 degrees on average, the same for every image."""
+        """These rows, and each again from directions turned away by some 30 degrees, the same turns for every image."""
         latent = self.directions.shape[1]
         noise = F.normalize(torch.randn(starts, latent, generator=torch.Generator().manual_seed(0)), dim=1)
-        more = [
-            _Rows(self.images, self.classes, F.normalize(self.directions + turn, dim=1), self.radii, self.nearest)
-            for turn in noise
-        ]
+        more = [replace(self, directions=F.normalize(self.directions + AWAY * turn, dim=1)) for turn in noise]
         return _Rows(*(torch.cat([getattr(rows, field.name) for rows in (self, *more)]) for field in fields(self)))
 
 
@@ -192,7 +199,7 @@ def _follow(composition: _Composition, best: _Best, rows: _Rows, done: int, step
     start, labels = best.latents[rows.images], best.labels[rows.images]
     u, r, nearest = rows.directions, rows.radii, rows.nearest
     for step in range(done, done + steps):
-        length = (OVERSHOOT * r).clamp(max=best.radius)
+        length = torch.minimum((OVERSHOOT * r).clamp(max=best.radius), best.distance[rows.images])
         points = start + length[:, None] * u
         gap, gradient, logits = composition.gap(points, rows.images, labels, rows.classes)
         crossed = best.offer(rows.images, points, logits)

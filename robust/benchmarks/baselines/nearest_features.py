@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from robust.benchmarks.baselines.features import Features
 from robust.metrics import Metric
@@ -11,7 +12,7 @@ K = 5
 
 
 class NearestFeatures(Metric):
-    """Distance to the fifth nearest training image in LeNet's features (Sun et al., ICML 2022, not normalised)."""
+    """Distance to the fifth nearest training image in LeNet's features of length 1 (Sun et al., ICML 2022)."""
 
     name = "nearest_features"
     title = "5-NN on features"
@@ -19,8 +20,8 @@ class NearestFeatures(Metric):
 
     def __init__(self, features: Features, training: Tensor):
         """`training` (N, features): LeNet's features of the training images."""
-        self.features, self.training = features, training
+        self.features, self.training = features, normalize(training)
 
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
-        distances = torch.cdist(self.features(images), self.training)
+        distances = torch.cdist(normalize(self.features(images)), self.training)
         return distances.topk(K, largest=False).values[:, -1].double().numpy()

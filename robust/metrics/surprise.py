@@ -1,0 +1,56 @@
+"""Surprise: what several metrics say together, on one scale, at one false positive rate."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from robust.metrics.base import Metric
+from robust.thresholds import Side
+
+
+def tail_probability(scores: np.ndarray, reference: np.ndarray, refuses: Side) -> np.ndarray:
+    """Share of good inputs, with reference scores (M,), that look at least as bad as each score (N,): (N,) in (0, 1].
+
+    A conformal p-value (Bates et al., *Testing for Outliers with Conformal p-values*, 2023): at least 1 / (M + 1).
+    """
+    sign = 1 if refuses == "high" else -1
+    ordered = np.sort(sign * np.asarray(reference, dtype=np.float64))
+    at_least = len(ordered) - np.searchsorted(ordered, sign * np.asarray(scores, dtype=np.float64), side="left")
+    return np.minimum((at_least + 1) / (len(ordered) + 1), 1.0)
+
+
+class Surprise(Metric):
+    """Fisher's sum -Σ ln p over metrics (Fisher 1925), p the share of good inputs that look at least as bad to each.
+
+    In nats; 0 for an input that is at its best for every metric. One threshold on the sum keeps one false positive
+    rate, where "any refuses" adds up one for each metric.
+    """
+
+    name = "surprise"
+    title = "Surprise"
+    refuses = "high"
+    digits = 2
+
+    def __init__(self, parts: Sequence[Metric], reference: dict[str, np.ndarray]):
+        """parts: the metrics to join; reference: each one's scores (M,) on good inputs, by name."""
+        self.parts = {metric.name: metric for metric in parts}
+        self.reference = {name: np.asarray(reference[name]) for name in self.parts}
+
+    def tail_probabilities(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """p (N,) of each part, from its scores (N,)."""
+        return {
+            name: tail_probability(scores[name], self.reference[name], metric.refuses)
+            for name, metric in self.parts.items()
+        }
+
+    def combine(self, scores: dict[str, np.ndarray]) -> np.ndarray:
+        """Surprise (N,) from each part's scores (N,)."""
+        return -sum(np.log(p) for p in self.tail_probabilities(scores).values())
+
+    def part_scores(self, images: Tensor, predictions: Tensor) -> dict[str, np.ndarray]:
+        """Each part's scores (N,) of images (N, channels, size, size)."""
+        return {name: metric.scores(images, predictions) for name, metric in self.parts.items()}
+
+    def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
+        return self.combine(self.part_scores(images, predictions))
