@@ -205,7 +205,7 @@ def thumbnail(in_distribution: str, kind: str, report: Report) -> str:
     return (
         f"<figure class='{'right' if right else 'false'}' title='refused by {against}'>"
         f"<img decoding='sync' src='{as_data_url(as_picture(report.pixels))}' alt='{TITLES[kind]}'>"
-        f"“{report.prediction}”<br>{mark}</figure>"
+        f"“{html.escape(report.class_name)}”<br>{mark}</figure>"
     )
 
 
