@@ -27,14 +27,15 @@ from robust.search.result import SearchResult
 
 RADIUS = 10.0
 CHUNK = 64  # rows at once: the activations stay in the processor's cache
-FEWEST = 4  # rows at once: for fewer, matrix products round otherwise, and the search may end in another valley
+ALIKE = 4  # rows for a thread: for other numbers, matrix products round otherwise, and a search may end elsewhere
 OVERSHOOT = 1.003  # aim a little beyond the boundary, so that the class does change
 AWAY = 0.6  # how far searches are turned away, as the tangent of the angle
 
 
 def padded(rows: Tensor) -> Tensor:
-    """At least FEWEST rows: the last one is repeated, so that what is computed of a row depends on no other."""
-    return torch.cat([rows, rows[-1:].expand(max(0, FEWEST - len(rows)), *rows.shape[1:])])
+    """Rows (N, ...) with the last one repeated, so that what is computed of a row depends on no other: a multiple of
+    ALIKE for each thread."""
+    return torch.cat([rows, rows[-1:].expand(-len(rows) % (ALIKE * torch.get_num_threads()), *rows.shape[1:])])
 
 
 class _Composition:
