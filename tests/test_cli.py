@@ -67,6 +67,11 @@ def test_a_missing_file_is_one_line_and_the_others_are_scored(folder):
     assert rows[1]["prediction"] in range(10)
 
 
+def test_the_default_rule_is_the_guards(folder):
+    _, rows = score(folder)
+    assert all(row["reliable"] == row["surprise_reliable"] for row in rows if "error" not in row)
+
+
 def test_rule_decides_reliable(folder):
     _, rows = score(folder, "--rule", "vae_loss")
     assert all(row["reliable"] == row["vae_loss_reliable"] for row in rows if "error" not in row)
