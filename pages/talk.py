@@ -4,6 +4,7 @@ import html
 
 import streamlit as st
 
+from pages.components.metric_plot import metric_plot
 from pages.components.navigation import enter_through_app
 from pages.components.pictures import as_picture, claim
 from pages.components.session import (
@@ -12,13 +13,10 @@ from pages.components.session import (
     default_guard,
     example_picture,
     judge,
-    load_world,
-    set_title,
     talk_steps,
 )
 from pages.components.stage import stage
 from pages.components.style import as_data_url
-from pages.components.threshold_plot import Series, threshold_plot
 from robust import Report, UnusableImage
 from robust.preprocess import Prepared, open_image
 
@@ -92,25 +90,6 @@ def pictures(name: str, found: tuple[Prepared, Report] | str) -> str:
     )
 
 
-def show_plot(settings: Settings, name: str, report: Report | None) -> None:
-    world, metric = load_world(), default_guard().metrics[name]
-    threshold_plot(
-        title=metric.title,
-        good=world.subject.plural,
-        reference=Series(f"{set_title(world.in_distribution)} test", world.reference[name]),
-        comparison=Series(set_title(settings.comparison), world.scores[settings.comparison][name]),
-        threshold=settings.thresholds[name],
-        refuses=metric.refuses,
-        log=metric.long_tailed,
-        digits=metric.digits,
-        input_score=report.verdicts[name].score if report else None,
-        input_label="this input",
-        height=490,
-        key="talk_threshold",
-        on_change=lambda value: settings.set_threshold(name, value),
-    )
-
-
 @st.fragment
 def talk() -> None:
     settings = Settings()
@@ -122,7 +101,7 @@ def talk() -> None:
     left, right = st.columns([1, 1.15], gap="large")
     left.html(f"<div class='talk'>{verdict(report) if report else no_verdict(found)}{pictures(name, found)}</div>")
     with right:
-        show_plot(settings, metric, report)
+        metric_plot(metric, settings, report, height=490, key="talk_threshold", input_label="this input")
     leaves = stage(
         step=st.session_state.talk_step,
         steps=len(names),

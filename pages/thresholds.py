@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages.components.blind_spot import show_blind_spot
 from pages.components.gallery import gallery
+from pages.components.metric_plot import metric_plot
 from pages.components.navigation import enter_through_app
 from pages.components.samples import shipped_picture, shipped_scores, shipped_url
 from pages.components.save_plot import Saveable, save_plots
@@ -25,7 +26,6 @@ from pages.components.session import (
     set_title,
     sides,
 )
-from pages.components.threshold_plot import Series, threshold_plot
 from pages.components.threshold_scatter import ScatterAxis, threshold_scatter
 from robust import Report, UnusableImage
 from robust.report import operating_points, published, rule_table
@@ -110,20 +110,7 @@ def show_choices(settings: Settings) -> None:
 def show_threshold(name: str, settings: Settings, report: Report | None) -> None:
     """One metric's plot, field and published operating points; all of them move the same number."""
     world, metric = load_world(), default_guard().metrics[name]
-    threshold_plot(
-        title=metric.title,
-        good=world.subject.plural,
-        reference=Series(f"{set_title(world.in_distribution)} test", world.reference[name]),
-        comparison=Series(set_title(settings.comparison), world.scores[settings.comparison][name]),
-        threshold=settings.thresholds[name],
-        refuses=metric.refuses,
-        log=metric.long_tailed,
-        digits=metric.digits,
-        input_score=report.verdicts[name].score if report else None,
-        height=250,
-        key=f"plot_{name}",
-        on_change=lambda value: settings.set_threshold(name, value),
-    )
+    metric_plot(name, settings, report, height=250, key=f"plot_{name}")
     st.session_state[f"field_{name}"] = settings.thresholds[name]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input(

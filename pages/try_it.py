@@ -8,6 +8,7 @@ from streamlit_drawable_canvas import st_canvas
 
 from pages.components.blind_spot import show_blind_spot
 from pages.components.gallery import gallery
+from pages.components.metric_plot import metric_plot
 from pages.components.navigation import enter_through_app
 from pages.components.pictures import as_picture, claim, example_thumbnails, probability_bars, thumbnail_of
 from pages.components.session import (
@@ -22,7 +23,6 @@ from pages.components.session import (
     set_title,
 )
 from pages.components.style import as_data_url
-from pages.components.threshold_plot import Series, threshold_plot
 from pages.components.why import show_why
 from robust import Report, UnusableImage
 from robust.examples import OF_DATASET
@@ -174,22 +174,7 @@ def show_rule(settings: Settings) -> None:
 def show_threshold(name: str, settings: Settings, report: Report | None) -> None:
     """One metric's histograms, line, slider and presets; all of them move the same number."""
     world, metric = load_world(), default_guard().metrics[name]
-    reference, comparison = world.reference[name], world.scores[settings.comparison][name]
-    threshold_plot(
-        title=metric.title,
-        good=world.subject.plural,
-        reference=Series(f"{set_title(world.in_distribution)} test", reference),
-        comparison=Series(set_title(settings.comparison), comparison),
-        threshold=settings.thresholds[name],
-        refuses=metric.refuses,
-        input_score=report.verdicts[name].score if report else None,
-        log=metric.long_tailed,
-        digits=metric.digits,
-        height=190,
-        compact=True,
-        key=f"plot_{name}",
-        on_change=lambda value: settings.set_threshold(name, value),
-    )
+    metric_plot(name, settings, report, height=190, key=f"plot_{name}", compact=True)
     low, high, presets = 0.0, slider_top(name), PRESETS.get(name, {})
     slider, *buttons = st.columns([4 - len(presets)] + [1] * len(presets), vertical_alignment="center")
     st.session_state[f"slider_{name}"] = min(max(settings.thresholds[name], low), high)
@@ -199,7 +184,7 @@ def show_threshold(name: str, settings: Settings, report: Report | None) -> None
         on_change=lambda: settings.set_threshold(name, st.session_state[f"slider_{name}"]),
     )  # fmt: skip
     for button, (label, share) in zip(buttons, presets.items()):
-        value = threshold_at_fpr(reference, share, metric.refuses)
+        value = threshold_at_fpr(world.reference[name], share, metric.refuses)
         button.button(
             label, key=f"preset_{name}_{label}", width="stretch", on_click=settings.set_threshold, args=(name, value),
             help=f"The published operating point: {metric.title} threshold {value:.{metric.digits}f}",

@@ -59,6 +59,13 @@ def _wait_until_healthy(address: str, app: subprocess.Popen) -> None:
 
 
 @pytest.fixture(scope="session")
+def address():
+    """The app's address. One server for all tests: every page they open is a visitor of its own."""
+    with streamlit_app(REPOSITORY / "app.py") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def chromium():
     """A headless Chromium: the system's, else the one playwright installed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

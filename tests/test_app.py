@@ -4,7 +4,7 @@ import io
 import re
 
 import pytest
-from browser import REPOSITORY, streamlit_app
+from browser import REPOSITORY
 from PIL import Image
 from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
@@ -15,12 +15,6 @@ THREE = [(80, 70), (140, 50), (190, 80), (180, 120), (130, 140), (190, 160), (20
 ANSWER = ".stHtml .verdict"
 REFUSED = f"{ANSWER}.unreliable"
 VERDICT = f"{ANSWER}.reliable, {REFUSED}"
-
-
-@pytest.fixture(scope="module")
-def address():
-    with streamlit_app(REPOSITORY / "app.py") as url:
-        yield url
 
 
 @pytest.fixture

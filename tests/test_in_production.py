@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from browser import REPOSITORY, streamlit_app
+from browser import REPOSITORY
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -20,12 +20,6 @@ from robust.drift import DRIFT, STEADY
 from robust.examples import samples
 from robust.metrics import VAELoss
 from robust.world import World
-
-
-@pytest.fixture(scope="module")
-def address():
-    with streamlit_app(REPOSITORY / "app.py") as url:
-        yield url
 
 
 @pytest.fixture

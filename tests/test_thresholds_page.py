@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from browser import REPOSITORY, streamlit_app
 from playwright.sync_api import Page, expect
 
 from robust.examples import samples
@@ -16,12 +15,6 @@ WORLD = World.load()
 METRICS = Guard.of(WORLD).metrics
 SIDES = {name: metric.refuses for name, metric in METRICS.items()}
 LINK = {"delta_z": 0.31, "vae_loss": 131.27}
-
-
-@pytest.fixture(scope="module")
-def address():
-    with streamlit_app(REPOSITORY / "app.py") as url:
-        yield url
 
 
 @pytest.fixture
