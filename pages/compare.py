@@ -82,8 +82,10 @@ def show_chart(measured: dict, chosen: str, figure: str, ranked: list[str]) -> N
         title=title, title_font_size=16, tickfont_size=15, range=[start, high + 0.3 * (high - start) + 1e-4],
         tickformat=".3~f" if figure == "auroc" else ".1~%",
     )  # fmt: skip
+    labels = [row_label(measured, name) for name in reversed(shown)]
     chart.update_yaxes(
-        categoryorder="array", categoryarray=[row_label(measured, name) for name in reversed(shown)], tickfont_size=15,
+        categoryorder="array", categoryarray=labels, tickfont_size=15,
+        tickvals=labels, ticktext=[label.replace(" × ", " ×<br>") for label in labels],  # a phone is narrow
         automargin=True, showgrid=True,
     )  # fmt: skip
     margin = {"l": 10, "r": 10, "t": 10, "b": 10}

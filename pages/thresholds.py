@@ -148,7 +148,7 @@ def show_confusion(settings: Settings) -> None:
     st.html(f"<div class='confusion'>{cells}</div>")
 
 
-# --- Both metrics at once ------------------------------------------------------------------------------------------
+# --- Two metrics at once -------------------------------------------------------------------------------------------
 
 
 def show_scatter(settings: Settings, report: Report | None) -> None:
@@ -461,7 +461,7 @@ def rest() -> None:
     settings = Settings()
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("Both metrics at once", anchor=False)
+        st.subheader("Two metrics at once", anchor=False)
         show_scatter(settings, report_on_trial(settings))
     with right:
         st.subheader("ROC: all thresholds at once", anchor=False)

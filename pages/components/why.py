@@ -116,8 +116,8 @@ def vae_loss_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
 def surprise_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
     sentence = (
         f"Of the test images, {share(found.tails['vae_loss'])} look as bad to the VAE, "
-        f"{share(found.tails['evidence'])} to the verifier, a net that can say no, and LeNet is as quiet at "
-        f"{share(found.tails['energy'])}. "
+        f"{share(found.tails['evidence'])} to the verifier, a net that can say no, and "
+        f"{share(found.tails['energy'])} leave LeNet as quiet. "
         f"Together: {compared(report, 'surprise')}."
     )
     neighbours = found.neighbours
