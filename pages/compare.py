@@ -89,7 +89,7 @@ def show_chart(measured: dict, chosen: str, figure: str, ranked: list[str]) -> N
         automargin=True, showgrid=True,
     )  # fmt: skip
     margin = {"l": 10, "r": 10, "t": 10, "b": 10}
-    chart.update_layout(height=60 + 29 * len(shown), margin=margin, showlegend=False)
+    chart.update_layout(height=60 + 34 * len(shown), margin=margin, showlegend=False)
     signs = [
         f"<span><b style='color:{colour}'>{sign}</b> {part}</span>" for part, (_, colour, sign) in ROLES.items() if part
     ]
