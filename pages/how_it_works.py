@@ -7,6 +7,7 @@ import streamlit as st
 from plotly.colors import sequential
 from torch import Tensor
 
+from pages.components.film import film
 from pages.components.gallery import gallery
 from pages.components.navigation import enter_through_app
 from pages.components.pictures import (
@@ -74,8 +75,7 @@ p.say b { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .ruler + div b { font-size: 1.7rem; line-height: 1.2; display: inline; }
 
 /* the slider's handle stands under the frame it shows */
-.st-key-place { padding: 0 calc(50% / 11); }
-.st-key-place [data-testid="stSliderThumbValue"], .st-key-place label p { font-size: 1.1rem; }
+.st-key-place .controls { margin: 0 calc(50% / 11 - .9rem); }
 
 .tracks { display: grid; grid-template-columns: 6rem 6rem 1fr; gap: .3rem 1rem; align-items: center; }
 .tracks .way { position: relative; height: 6rem; margin-right: 6rem; }
@@ -107,7 +107,7 @@ p.say b { font-variant-numeric: tabular-nums; white-space: nowrap; }
   .strip { --frames: 6; --to: 4; }
   .strip figure:nth-child(even) { display: none; }
   .strip figcaption { font-size: .85rem; }
-  .st-key-place { padding: 0 calc(50% / 6); }
+  .st-key-place .controls { margin: 0 calc(50% / 6 - .9rem); }
   .tracks { grid-template-columns: 3.6rem 3.6rem 1fr; gap: .2rem .5rem; }
   .tracks .way { height: 4rem; margin-right: 3.6rem; }
   .tracks .way img { width: 3.2rem; top: .4rem; }
@@ -239,18 +239,21 @@ def strip(way: Walk) -> str:
     return "".join(frames)
 
 
-@st.fragment
 def show_place(prediction: int, way: Walk) -> None:
-    """One place of the walk, enlarged. Moving the slider reruns this alone, and no net."""
+    """One place of the walk, enlarged, with a slider from place to place."""
     lengths = [number(way.delta_z * float(fraction), 3) for fraction in way.fractions]
     lengths[0], lengths[way.flip] = "0: I(x)", f"{lengths[way.flip]}: z*"
-    label = "Walk from I(x) to z* and beyond"
-    place = st.select_slider(label, range(len(lengths)), format_func=lambda i: lengths[i], key="place")
+    frames = [frame(place, prediction, way) for place in range(len(lengths))]
+    with st.container(key="place"):
+        film(frames=frames, names=lengths, label="Walk from I(x) to z* and beyond", mark=way.flip, key="film")
+
+
+def frame(place: int, prediction: int, way: Walk) -> str:
     read = way.reached if place == way.flip else way.classes[place]
     word = "as in x" if read == prediction else f"no longer {name_of(prediction)}"
-    st.html(
+    return (
         f"<div class='story place'><figure>{image(way.images[place], 'the picture at this place of the walk')}</figure>"
-        f"<div class='grow'><p class='say' role='status'>LeNet reads <b>{name_of(read)}</b>, {word}</p>"
+        f"<div class='grow'><p class='say'>LeNet reads <b>{name_of(read)}</b>, {word}</p>"
         f"{probability_bars(way.probabilities[place].numpy())}</div></div>"
     )
 

@@ -1,6 +1,7 @@
 """The page that explains δz, and the walk and the VAE's parts that it shows."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import streamlit as st
 import torch
 from PIL import Image
+from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 from torch import nn
 
@@ -137,21 +139,44 @@ def test_explains_the_visitors_own_picture(guard, walked):
     assert f"VAE loss <b>{report.vae_loss:.1f}</b>" in text(page)
 
 
-def test_the_slider_shows_where_the_class_flips(walked):
-    report = walked[0]
-    page = open_page(picture=as_file(report))
-    assert f"LeNet reads <b>{report.prediction}</b>, as in x" in text(page)
-    z_star = next(i for i, name in enumerate(page.select_slider(key="place").options) if "z*" in name)
-    page.select_slider(key="place").set_value(z_star - 1).run()
-    assert f"LeNet reads <b>{report.prediction}</b>, as in x" in text(page)
-    page.select_slider(key="place").set_value(z_star).run()
-    assert f"no longer {report.prediction}" in text(page)
+@pytest.fixture
+def slider(page, address):
+    page.set_default_timeout(60_000)
+    page.goto(f"{address}/how_it_works")
+    slider = page.get_by_role("slider", name="Walk from I(x) to z* and beyond")
+    slider.wait_for()
+    return slider
+
+
+def test_the_slider_shows_where_the_class_flips(page, slider):
+    frame = page.locator(".film .frame")
+    expect(frame).to_contain_text(re.compile(r"LeNet reads \d, as in x"))
+    digit = frame.locator("b").first.inner_text()
+    slider.focus()
+    for _ in range(47):
+        page.keyboard.press("ArrowRight")
+    expect(frame).to_contain_text(f"LeNet reads {digit}, as in x")
+    page.keyboard.press("ArrowRight")
+    expect(frame).to_contain_text(f"no longer {digit}")
+    assert "z*" in slider.get_attribute("aria-valuetext")
+    assert slider.input_value() == "48"
+
+
+def test_the_walk_plays_to_its_end_and_stops_when_asked(page, slider):
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("Number(document.querySelector('.film input').value) > 3")
+    page.get_by_role("button", name="Pause").click()
+    rested = slider.input_value()
+    page.wait_for_timeout(300)
+    assert slider.input_value() == rested != "0"
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('.film input').value === '60'")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
 def test_says_that_the_walk_ends_where_it_starts(standing):
     page = open_page(picture=as_file(standing))
     assert "The walk ends where it starts" in text(page) and "δz = 0" in text(page)
-    assert not page.select_slider
 
 
 def test_says_when_no_other_digit_is_within_reach(walked, monkeypatch):
