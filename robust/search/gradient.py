@@ -5,18 +5,21 @@ the nearest of them. Write a point as I(x) + r·u with a unit direction u. At th
 parallel to grad h_k, so the search repeats, with one forward and one backward pass for each step: turn u a part of
 the way towards the gradient, and set r to where the linearised h_k is 0 along the new direction. Full turns are the
 Hasofer-Lind-Rackwitz-Fiessler iteration of reliability analysis, and what DeepFool and FAB (Croce & Hein 2020) do in
-pixel space; they overshoot where the boundary is curved. Turns that shrink step by step settle down.
+pixel space; they overshoot where the boundary is curved. Turns that shrink step by step settle down, and Anderson's
+mixing (1965) of the last two steps settles them sooner.
 
 Points beyond the nearest counterexample of an image are of no use, so none of its searches looks farther out: there
 they turn towards their boundary on the sphere of that radius.
 
-1. Every other class is followed for a few steps, from the direction of its gradient at I(x); the nearest go on.
-2. The leaders are also followed from turned-away directions, because a boundary has several near points.
-3. The leaders among those are followed to the end, and the best point is drawn straight towards I(x) until it touches
-   the boundary.
+1. The classes with the highest logits at I(x) are followed for two steps, each from the direction of its gradient there.
+2. From then on every search goes for whichever class is nearest to winning where it stands: the classes gave different
+   places to start from, and the nearest boundary is often not that of the class whose gradient led there.
+3. Searches that go the same way are merged, the leaders are followed to the end, and the line through the best point
+   is looked at closely.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -27,8 +30,13 @@ from robust.search.result import SearchResult
 
 RADIUS = 10.0
 CHUNK = 64  # rows at once: the activations stay in the processor's cache
+IMAGES = 32  # at once on one core
 ALIKE = 4  # rows for a thread: for other numbers, matrix products round otherwise, and a search may end elsewhere
+STARTS = 8  # classes followed, for each image
+SAME_WAY = 0.97  # cosine between directions of which one is enough
 OVERSHOOT = 1.003  # aim a little beyond the boundary, so that the class does change
+MIX_FROM = 3  # the first step that looks back at the one before it
+RUNGS = 6  # points on a line that are looked at together
 AWAY = 0.6  # how far searches are turned away, as the tangent of the angle
 
 
@@ -53,33 +61,23 @@ class _Composition:
         self._count(images, 1)
         return torch.cat([self.classifier(self.generator(padded(part)))[: len(part)] for part in latents.split(CHUNK)])
 
-    def jacobian(self, latents: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, K) and their gradients (N, K, latent)."""
-        parts = [self._jacobian(part) for part in latents.split(CHUNK)]
-        logits, gradients = (torch.cat(columns) for columns in zip(*parts))
-        self._count(images, 1 + logits.shape[1])
-        return logits, gradients
-
-    @torch.enable_grad()
-    def _jacobian(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        count, latents = len(latents), padded(latents.detach()).requires_grad_()
-        logits = self.classifier(self.generator(latents))
-        each = [torch.autograd.grad(column.sum(), latents, retain_graph=True)[0] for column in logits.unbind(1)]
-        return logits.detach()[:count], torch.stack(each, 1)[:count]
-
-    def gap(self, latents: Tensor, images: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """h = logit_target - logit_label (N,), its gradient (N, latent), and the logits (N, K)."""
+    def gaps(self, latents: Tensor, images: Tensor, labels: Tensor, classes: Tensor | None) -> tuple[Tensor, ...]:
+        """h = logit_k - logit_label (N,), its gradient (N, latent), and the logits (N, K). k is given by `classes` (N,),
+        or is the nearest to winning at each latent."""
         self._count(images, 2)
-        parts = [self._gap(*part) for part in zip(latents.split(CHUNK), labels.split(CHUNK), targets.split(CHUNK))]
+        rows = (latents, labels) if classes is None else (latents, labels, classes)
+        parts = [self._gaps(*part) for part in zip(*(column.split(CHUNK) for column in rows))]
         return tuple(torch.cat(columns) for columns in zip(*parts))
 
     @torch.enable_grad()
-    def _gap(self, latents: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _gaps(self, latents: Tensor, labels: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         count, latents = len(latents), padded(latents.detach()).requires_grad_()
         logits = self.classifier(self.generator(latents))[:count]
-        gap = (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None])).squeeze(1)
-        (gradient,) = torch.autograd.grad(gap.sum(), latents)
-        return gap.detach(), gradient[:count], logits.detach()
+        if classes is None:
+            classes = logits.detach().scatter(1, labels[:, None], -torch.inf).argmax(1)
+        gaps = (logits.gather(1, classes[:, None]) - logits.gather(1, labels[:, None])).squeeze(1)
+        (gradients,) = torch.autograd.grad(gaps.sum(), latents)
+        return gaps.detach(), gradients[:count], logits.detach()
 
 
 def nearest_counterexample(
@@ -103,23 +101,45 @@ def nearest_counterexample(
             f"Give latents (N, latent) and labels (N,), not {tuple(latents.shape)} and {tuple(labels.shape)}."
         )
 
+    threads = torch.get_num_threads()
+    size = max(1, min(IMAGES, -(-len(latents) // threads)))
+
+    def search(part: tuple[Tensor, Tensor]) -> SearchResult:
+        torch.set_num_threads(1)  # of this worker: for nets as small as these, images shared out beat rows shared out
+        return _search(classifier, generator, *part, radius, effort)
+
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(search, zip(latents.split(size), labels.split(size))))
+    finally:
+        torch.set_num_threads(threads)  # of threads to come, which start with the number set last
+    return SearchResult(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(SearchResult)))
+
+
+def _search(
+    classifier: Callable, generator: Callable, latents: Tensor, labels: Tensor, radius: float, effort: int
+) -> SearchResult:
     def steps(count: int) -> int:
         return round(count * effort**0.5)
 
     composition = _Composition(classifier, generator, len(latents))
     best = _Best(latents, labels, radius)
     everything = torch.arange(len(latents))
-    best.offer(everything, latents, composition.logits(latents, everything))
+    logits = composition.logits(latents, everything)
+    best.offer(everything, latents, logits)
     open_images = (best.distance > 0).nonzero().squeeze(1)
     if len(open_images):
-        rows = _first_rows(composition, best, open_images)
-        rows = _follow(composition, best, rows, 0, steps(3)).leaders(4 * effort)
-        rows = _follow(composition, best, rows, 3, steps(4)).leaders(2 * effort).and_turned_away(2 * effort)
-        rows = _follow(composition, best, rows, 5, steps(5)).leaders(2 * effort)
-        rows = _follow(composition, best, rows, 10, steps(8))
-        _touch(composition, best, rows.images, rows.directions * 1.03 * rows.radii[:, None], 0.94, 9)
+        rows = _first_rows(composition, best, open_images, logits[open_images]).and_turned_away(effort - 1)
+        rows = _follow(composition, best, rows, 0, steps(2)).merged().to_any_class()
+        rows = _follow(composition, best, rows, 2, steps(2)).merged()
+        rows = _follow(composition, best, rows, 4, steps(3)).merged(4 * effort)
+        rows = _follow(composition, best, rows, 7, steps(3)).merged(2 * effort)
+        rows = _follow(composition, best, rows, 10, steps(4)).merged(effort)
+        rows = _follow(composition, best, rows, 14, steps(4))
+        _touch(composition, best, rows.images, rows.radii[:, None] * rows.directions, 0.97, 1.03)
         found = ((best.distance > 0) & best.distance.isfinite()).nonzero().squeeze(1)
-        _touch(composition, best, found, best.points[found] - best.latents[found], 0.99, 6)
+        for low in (0.99, 0.998, 0.9996):
+            _touch(composition, best, found, best.points[found] - best.latents[found], low, 1.0)
     return SearchResult(best.points, best.distance, best.reached, composition.evaluations)
 
 
@@ -151,21 +171,39 @@ class _Rows:
     """Searches under way, M of them: of which image, for which class, and where: at I(x) + radius * direction."""
 
     images: Tensor
-    classes: Tensor
+    classes: Tensor | None  # None: whichever is nearest to winning
     directions: Tensor
     radii: Tensor
     nearest: Tensor  # distance of the nearest counterexample that this row has met
+    before: Tensor  # the directions one step ago
+    pulls: Tensor  # and what the gradient wanted changed of them
 
     def take(self, chosen: Tensor) -> "_Rows":
-        return _Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        columns = (getattr(self, field.name) for field in fields(self))
+        return _Rows(*(None if column is None else column[chosen] for column in columns))
 
-    def leaders(self, count: int) -> "_Rows":
-        """The `count` rows of each image that are nearest, or promise to be."""
-        order = torch.argsort(torch.minimum(self.nearest, self.radii), stable=True)
-        order = order[torch.argsort(self.images[order], stable=True)]
-        images = self.images[order]
-        first = torch.searchsorted(images, images, right=False)
-        return self.take(order[torch.arange(len(order)) - first < count])
+    def to_any_class(self) -> "_Rows":
+        """These rows, no longer bound to one class."""
+        return replace(self, classes=None)
+
+    def merged(self, count: int | None = None) -> "_Rows":
+        """Without those that go the way of another row of their image that is nearer, or promises to be; of the others
+        the `count` leaders of each image, or all."""
+        rows = self.take(torch.argsort(torch.minimum(self.nearest, self.radii), stable=True))
+        rows = rows.take(torch.argsort(rows.images, stable=True))
+        _, image = torch.unique_consecutive(rows.images, return_inverse=True)
+        place = torch.arange(len(image)) - torch.searchsorted(image, image)
+        shape = (int(image.max()) + 1, int(place.max()) + 1)
+        directions = torch.zeros(*shape, rows.directions.shape[1])
+        directions[image, place] = rows.directions
+        alike = directions @ directions.mT > SAME_WAY
+        kept = torch.zeros(shape, dtype=torch.bool)
+        kept[image, place] = True
+        for i in range(1, shape[1]):
+            kept[:, i] &= ~(alike[:, i, :i] & kept[:, :i]).any(1)
+        if count is not None:
+            kept &= kept.cumsum(1) <= count
+        return rows.take(kept[image, place])
 
     def and_turned_away(self, starts: int) -> "_Rows":
         """These rows, and each again from directions turned away by some 30 degrees, the same turns for every image."""
@@ -175,55 +213,50 @@ class _Rows:
         return _Rows(*(torch.cat([getattr(rows, field.name) for rows in (self, *more)]) for field in fields(self)))
 
 
-def _first_rows(composition: _Composition, best: _Best, images: Tensor) -> _Rows:
-    """One row for each image and other class: towards its boundary as linearised at I(x)."""
-    logits, gradients = composition.jacobian(best.latents[images], images)
-    count, classes = logits.shape
-    every = torch.arange(classes).expand(count, classes)
-    others = every[every != best.labels[images][:, None]].view(count, classes - 1)
-    own = best.labels[images][:, None]
-    gap = logits.gather(1, others) - logits.gather(1, own)
-    rows = torch.arange(count)[:, None]
-    normals = gradients[rows, others] - gradients[rows, own]
-    distance = -gap / normals.norm(dim=2).clamp_min(1e-12)
-    return _Rows(
-        images.repeat_interleave(classes - 1),
-        others.reshape(-1),
-        F.normalize(normals.flatten(0, 1), dim=1),
-        distance.reshape(-1).clamp(max=best.radius),
-        torch.full((others.numel(),), torch.inf),
-    )
+def _first_rows(composition: _Composition, best: _Best, images: Tensor, logits: Tensor) -> _Rows:
+    """STARTS rows for each image, or as many as there are other classes: towards the boundary of each, as linearised
+    at I(x). `logits` (M, K) are those of `images` (M,) there."""
+    others = logits.scatter(1, best.labels[images][:, None], -torch.inf)
+    classes = others.topk(min(STARTS, logits.shape[1] - 1)).indices
+    images, classes = images.repeat_interleave(classes.shape[1]), classes.flatten()
+    gaps, normals, _ = composition.gaps(best.latents[images], images, best.labels[images], classes)
+    radii = (-gaps / normals.norm(dim=1).clamp_min(1e-12)).clamp(max=best.radius)
+    directions = F.normalize(normals, dim=1)
+    nearest = torch.full_like(radii, torch.inf)
+    return _Rows(images, classes, directions, radii, nearest, directions, torch.zeros_like(directions))
 
 
 def _follow(composition: _Composition, best: _Best, rows: _Rows, done: int, steps: int) -> _Rows:
     """Take `steps` steps with all rows; `done` steps before them have shrunk the turns already."""
     start, labels = best.latents[rows.images], best.labels[rows.images]
-    u, r, nearest = rows.directions, rows.radii, rows.nearest
+    u, r, nearest, before, pull_before = rows.directions, rows.radii, rows.nearest, rows.before, rows.pulls
     for step in range(done, done + steps):
         length = torch.minimum((OVERSHOOT * r).clamp(max=best.radius), best.distance[rows.images])
         points = start + length[:, None] * u
-        gap, gradient, logits = composition.gap(points, rows.images, labels, rows.classes)
+        gap, gradient, logits = composition.gaps(points, rows.images, labels, rows.classes)
         crossed = best.offer(rows.images, points, logits)
         nearest = torch.where(crossed, torch.minimum(nearest, length), nearest)
         turn = max(0.1, 0.8 * 0.93**step)
-        turned = F.normalize((1 - turn) * u + turn * F.normalize(gradient, dim=1), dim=1)
+        pull = F.normalize(gradient, dim=1) - u
+        aim = u + turn * pull
+        if step >= MIX_FROM:
+            change = pull - pull_before
+            share = (pull * change).sum(1) / change.square().sum(1).clamp_min(1e-12)
+            aim = aim - share.clamp(-1.5, 0.9)[:, None] * (u - before + turn * change)
+        turned = F.normalize(aim, dim=1)
         # h ≈ gap + gradient·(r' turned - length u) = 0, with r' at most doubled or halved
         slope = (gradient * turned).sum(1)
         along = (length * (gradient * u).sum(1) - gap) / slope.clamp_min(1e-9)
         r = torch.where(slope > 1e-9, along, 2 * r).clamp(min=r / 2, max=2 * r)
-        u = turned
-    return _Rows(rows.images, rows.classes, u, r, nearest)
+        u, before, pull_before = turned, u, pull
+    return _Rows(rows.images, rows.classes, u, r, nearest, before, pull_before)
 
 
-def _touch(composition: _Composition, best: _Best, images: Tensor, steps: Tensor, low: float, halvings: int) -> None:
-    """Bisect the lines from I(x) to I(x) + step, from the share `low` on, for where the class changes."""
+def _touch(composition: _Composition, best: _Best, images: Tensor, ways: Tensor, low: float, high: float) -> None:
+    """Look for the class change on each line from I(x) to I(x) + way, at RUNGS points between its shares low and high."""
     if len(images) == 0:
         return
-    start = best.latents[images]
-    lows, highs = torch.full((len(images),), low), torch.ones(len(images))
-    best.offer(images, start + steps, composition.logits(start + steps, images))
-    for _ in range(halvings):
-        middle = (lows + highs) / 2
-        points = start + middle[:, None] * steps
-        crossed = best.offer(images, points, composition.logits(points, images))
-        lows, highs = torch.where(crossed, lows, middle), torch.where(crossed, middle, highs)
+    shares = torch.linspace(low, high, RUNGS).repeat(len(images))
+    images, ways = images.repeat_interleave(RUNGS), ways.repeat_interleave(RUNGS, 0)
+    points = best.latents[images] + shares[:, None] * ways
+    best.offer(images, points, composition.logits(points, images))
