@@ -81,7 +81,8 @@ def segments(start: Tensor, end: Tensor, radius: Tensor, side: int) -> Tensor:
 
 
 def other_hands(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
-    """Give some digits the strokes that other schools teach: a flag and a foot to 1, a bar to 7, a hook to 9."""
+    """Give some digits the strokes that other schools teach: a flag and a foot to 1, a bar to 7, a hook to 9; a 0 whose
+    end passes its start, a 4 whose right arm is short."""
     count, _, side, _ = images.shape
     rows = (images > 0.5).any(3)[:, 0].float()
     top, bottom = rows.argmax(1), side - 1 - rows.flip(1).argmax(1)
@@ -108,24 +109,36 @@ def other_hands(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
         "foot": (tail + polar(random(2, 6), tilt), tail - polar(random(2, 6), tilt)),
         "bar": (crossing + polar(random(3, 8), tilt), crossing - polar(random(3, 8), tilt)),
         "hook": (tail, tail + polar(random(3, 11), random(-0.9, 0.1))),
+        "end": (head, head + polar(random(3, 8), random(0.3, 2.8))),
     }
-    is_one, is_seven, is_nine = (labels == digit for digit in (1, 7, 9))
+    is_zero, is_one, is_four, is_seven, is_nine = (labels == digit for digit in (0, 1, 4, 7, 9))
     flagged = is_one & chance(0.6)
     given = {
         "flag": flagged,
         "foot": flagged & chance(0.4),
         "bar": is_seven & chance(0.6),
         "hook": is_nine & chance(0.5),
+        "end": is_zero & chance(0.3),
     }
-    result = images
+    arm_below = top + random(0.1, 0.45) * (bottom - top)
+    right_arm = (column > side / 2 + random(-1, 2)[:, None])[:, None] & (column < arm_below[:, None])[:, :, None]
+    result = images * ~(right_arm & (is_four & chance(0.35))[:, None, None])[:, None]
     for name, chosen in given.items():
         drawn = torch.maximum(result, segments(*strokes[name], radius, side))
         result = torch.where(chosen[:, None, None, None], drawn, result)
     return torch.where((result != images).flatten(1).any(1)[:, None, None, None], fit_to_frame(result), images)
 
 
+def harden(images: Tensor, generator: Generator) -> Tensor:
+    """Full ink with edges up to three times as sharp: a screen's pen has no grey, a scanned one's has a lot."""
+    shape = (len(images), 1, 1, 1)
+    middle, gain = _uniform(0.25, 0.5, shape, generator), _uniform(1.0, 3.0, shape, generator)
+    full = images / images.amax((1, 2, 3), keepdim=True).clamp(min=0.1)
+    return ((full - middle) * gain + middle).clamp(0, 1)
+
+
 def as_others_draw(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
     """Digits (N, 1, H, W) as other people would draw them, seen through the input pipeline; every fourth as it was."""
-    drawn = fit_to_frame(augment(other_hands(images, labels, generator), generator))
+    drawn = harden(fit_to_frame(augment(other_hands(images, labels, generator), generator)), generator)
     drawn[::4] = images[::4]
     return drawn

@@ -21,7 +21,7 @@ from torchvision.utils import save_image
 from tqdm import tqdm
 
 from robust import data
-from robust.augment import as_others_draw, augment, fit_to_frame
+from robust.augment import as_others_draw, augment, fit_to_frame, harden
 from robust.config import Config
 from robust.data import Dataset, UnusableDataset, to_float
 from robust.outliers import spoilt_digits, spoilt_images
@@ -165,7 +165,7 @@ def train_lenet(images: Tensor, labels: Tensor, config: Config, folder: Path) ->
 def hard_digits(digits: Tensor, labels: Tensor, randomness: torch.Generator) -> tuple[Tensor, Tensor]:
     """Digits as others draw them, and pseudo-outliers under the same changes: only the shape tells them apart."""
     drawn = spoilt_digits(digits, labels, randomness)
-    outliers = fit_to_frame(augment(drawn, randomness))
+    outliers = harden(fit_to_frame(augment(drawn, randomness)), randomness)
     outliers[::4] = drawn[::4]
     return as_others_draw(digits, labels, randomness), outliers
 

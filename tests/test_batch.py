@@ -130,7 +130,9 @@ def times_of_parts(out: Path) -> dict[Path, int]:
 
 
 def children(process: int) -> list[int]:
-    listing = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(process)], capture_output=True, text=True).stdout
+    listing = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(process)], capture_output=True, text=True
+    ).stdout
     return [int(line.split()[0]) for line in listing.splitlines() if "spawn_main" in line]
 
 

@@ -14,8 +14,8 @@ they turn towards their boundary on the sphere of that radius.
 1. The classes with the highest logits at I(x) are followed for two steps, each from the direction of its gradient there.
 2. From then on every search goes for whichever class is nearest to winning where it stands: the classes gave different
    places to start from, and the nearest boundary is often not that of the class whose gradient led there.
-3. Searches that go the same way are merged, the leaders are followed to the end, and the line through the best point
-   is looked at closely.
+3. Searches that go the same way are merged, one whose direction has settled rests, the leaders are followed to the
+   end, and the line through the best point is looked at closely.
 """
 
 from collections.abc import Callable
@@ -34,6 +34,7 @@ IMAGES = 32  # at once on one core
 ALIKE = 4  # rows for a thread: for other numbers, matrix products round otherwise, and a search may end elsewhere
 STARTS = 8  # classes followed, for each image
 SAME_WAY = 0.97  # cosine between directions of which one is enough
+SETTLED = 1 - 5e-5  # cosine between a direction and the next, from which on its row rests
 OVERSHOOT = 1.003  # aim a little beyond the boundary, so that the class does change
 MIX_FROM = 3  # the first step that looks back at the one before it
 RUNGS = 6  # points on a line that are looked at together
@@ -129,13 +130,15 @@ def _search(
     best.offer(everything, latents, logits)
     open_images = (best.distance > 0).nonzero().squeeze(1)
     if len(open_images):
-        rows = _first_rows(composition, best, open_images, logits[open_images]).and_turned_away(effort - 1)
+        rows = _first_rows(composition, best, open_images, logits[open_images], STARTS * effort).and_turned_away(
+            effort - 1
+        )
         rows = _follow(composition, best, rows, 0, steps(2)).merged().to_any_class()
         rows = _follow(composition, best, rows, 2, steps(2)).merged()
         rows = _follow(composition, best, rows, 4, steps(3)).merged(4 * effort)
         rows = _follow(composition, best, rows, 7, steps(3)).merged(2 * effort)
         rows = _follow(composition, best, rows, 10, steps(4)).merged(effort)
-        rows = _follow(composition, best, rows, 14, steps(4))
+        rows = _follow(composition, best, rows, 14, steps(12))
         _touch(composition, best, rows.images, rows.radii[:, None] * rows.directions, 0.97, 1.03)
         found = ((best.distance > 0) & best.distance.isfinite()).nonzero().squeeze(1)
         for low in (0.99, 0.998, 0.9996):
@@ -177,6 +180,12 @@ class _Rows:
     nearest: Tensor  # distance of the nearest counterexample that this row has met
     before: Tensor  # the directions one step ago
     pulls: Tensor  # and what the gradient wanted changed of them
+    moving: Tensor  # False for a row whose direction has settled
+
+    @staticmethod
+    def joined(*parts: "_Rows") -> "_Rows":
+        columns = ([getattr(part, field.name) for part in parts] for field in fields(_Rows))
+        return _Rows(*(None if column[0] is None else torch.cat(column) for column in columns))
 
     def take(self, chosen: Tensor) -> "_Rows":
         columns = (getattr(self, field.name) for field in fields(self))
@@ -210,46 +219,52 @@ class _Rows:
         latent = self.directions.shape[1]
         noise = F.normalize(torch.randn(starts, latent, generator=torch.Generator().manual_seed(0)), dim=1)
         more = [replace(self, directions=F.normalize(self.directions + AWAY * turn, dim=1)) for turn in noise]
-        return _Rows(*(torch.cat([getattr(rows, field.name) for rows in (self, *more)]) for field in fields(self)))
+        return _Rows.joined(self, *more)
 
 
-def _first_rows(composition: _Composition, best: _Best, images: Tensor, logits: Tensor) -> _Rows:
-    """STARTS rows for each image, or as many as there are other classes: towards the boundary of each, as linearised
+def _first_rows(composition: _Composition, best: _Best, images: Tensor, logits: Tensor, count: int) -> _Rows:
+    """`count` rows for each image, or as many as there are other classes: towards the boundary of each, as linearised
     at I(x). `logits` (M, K) are those of `images` (M,) there."""
     others = logits.scatter(1, best.labels[images][:, None], -torch.inf)
-    classes = others.topk(min(STARTS, logits.shape[1] - 1)).indices
+    classes = others.topk(min(count, logits.shape[1] - 1)).indices
     images, classes = images.repeat_interleave(classes.shape[1]), classes.flatten()
     gaps, normals, _ = composition.gaps(best.latents[images], images, best.labels[images], classes)
     radii = (-gaps / normals.norm(dim=1).clamp_min(1e-12)).clamp(max=best.radius)
     directions = F.normalize(normals, dim=1)
     nearest = torch.full_like(radii, torch.inf)
-    return _Rows(images, classes, directions, radii, nearest, directions, torch.zeros_like(directions))
+    moving = torch.ones(len(images), dtype=torch.bool)
+    return _Rows(images, classes, directions, radii, nearest, directions, torch.zeros_like(directions), moving)
 
 
 def _follow(composition: _Composition, best: _Best, rows: _Rows, done: int, steps: int) -> _Rows:
-    """Take `steps` steps with all rows; `done` steps before them have shrunk the turns already."""
-    start, labels = best.latents[rows.images], best.labels[rows.images]
-    u, r, nearest, before, pull_before = rows.directions, rows.radii, rows.nearest, rows.before, rows.pulls
+    """Take `steps` steps with all rows that still move; `done` steps before them have shrunk the turns already."""
     for step in range(done, done + steps):
-        length = torch.minimum((OVERSHOOT * r).clamp(max=best.radius), best.distance[rows.images])
-        points = start + length[:, None] * u
-        gap, gradient, logits = composition.gaps(points, rows.images, labels, rows.classes)
-        crossed = best.offer(rows.images, points, logits)
-        nearest = torch.where(crossed, torch.minimum(nearest, length), nearest)
-        turn = max(0.1, 0.8 * 0.93**step)
-        pull = F.normalize(gradient, dim=1) - u
-        aim = u + turn * pull
-        if step >= MIX_FROM:
-            change = pull - pull_before
-            share = (pull * change).sum(1) / change.square().sum(1).clamp_min(1e-12)
-            aim = aim - share.clamp(-1.5, 0.9)[:, None] * (u - before + turn * change)
-        turned = F.normalize(aim, dim=1)
-        # h ≈ gap + gradient·(r' turned - length u) = 0, with r' at most doubled or halved
-        slope = (gradient * turned).sum(1)
-        along = (length * (gradient * u).sum(1) - gap) / slope.clamp_min(1e-9)
-        r = torch.where(slope > 1e-9, along, 2 * r).clamp(min=r / 2, max=2 * r)
-        u, before, pull_before = turned, u, pull
-    return _Rows(rows.images, rows.classes, u, r, nearest, before, pull_before)
+        if rows.moving.any():
+            rows = _Rows.joined(rows.take(~rows.moving), _step(composition, best, rows.take(rows.moving), step))
+    return rows
+
+
+def _step(composition: _Composition, best: _Best, rows: _Rows, step: int) -> _Rows:
+    u, r, labels = rows.directions, rows.radii, best.labels[rows.images]
+    length = torch.minimum((OVERSHOOT * r).clamp(max=best.radius), best.distance[rows.images])
+    points = best.latents[rows.images] + length[:, None] * u
+    gap, gradient, logits = composition.gaps(points, rows.images, labels, rows.classes)
+    crossed = best.offer(rows.images, points, logits)
+    nearest = torch.where(crossed, torch.minimum(rows.nearest, length), rows.nearest)
+    turn = max(0.1, 0.8 * 0.93**step)
+    pull = F.normalize(gradient, dim=1) - u
+    aim = u + turn * pull
+    if step >= MIX_FROM:
+        change = pull - rows.pulls
+        share = (pull * change).sum(1) / change.square().sum(1).clamp_min(1e-12)
+        aim = aim - share.clamp(-1.5, 0.9)[:, None] * (u - rows.before + turn * change)
+    turned = F.normalize(aim, dim=1)
+    # h ≈ gap + gradient·(r' turned - length u) = 0, with r' at most doubled or halved
+    slope = (gradient * turned).sum(1)
+    along = (length * (gradient * u).sum(1) - gap) / slope.clamp_min(1e-9)
+    r = torch.where(slope > 1e-9, along, 2 * r).clamp(min=r / 2, max=2 * r)
+    moving = (turned * u).sum(1) < SETTLED
+    return _Rows(rows.images, rows.classes, turned, r, nearest, u, pull, moving)
 
 
 def _touch(composition: _Composition, best: _Best, images: Tensor, ways: Tensor, low: float, high: float) -> None:
