@@ -34,6 +34,15 @@ def test_tail_probabilities_count_who_looks_as_bad():
     assert tail_probability(np.array([1, 0]), reference, "low").tolist() == [2 / 100, 1 / 100]
 
 
+def test_surprise_is_the_same_when_the_parts_are_rounded_otherwise(guard, world):
+    """As they are in a batch of another size: most for a test image, which its own reference score equals."""
+    metric = guard.metrics["surprise"]
+    scores = {name: world.reference[name][:1000].astype(np.float64) for name in metric.parts}
+    for change in (1 - 1e-7, 1 + 1e-7):
+        otherwise = {name: column * change for name, column in scores.items()}
+        assert (metric.combine(otherwise) == metric.combine(scores)).mean() > 0.99
+
+
 def test_surprise_is_the_default_rule_and_keeps_one_false_positive_rate(guard, world):
     assert guard.rule == "surprise"
     alarms = refused(world.reference["surprise"], guard.thresholds["surprise"], "high")

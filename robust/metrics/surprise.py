@@ -9,14 +9,20 @@ from robust.metrics.base import Metric
 from robust.thresholds import Side
 
 
-def tail_probability(scores: np.ndarray, reference: np.ndarray, refuses: Side) -> np.ndarray:
+TIE = 1e-5  # nets round a score's last digits otherwise in another batch: nearer than this, relatively, is equal
+
+
+def tail_probability(scores: np.ndarray, reference: np.ndarray, refuses: Side, tie: float = 0.0) -> np.ndarray:
     """Share of good inputs, with reference scores (M,), that look at least as bad as each score (N,): (N,) in (0, 1].
 
     A conformal p-value (Bates et al., *Testing for Outliers with Conformal p-values*, 2023): at least 1 / (M + 1).
+    Reference scores that are better by no more than tie · (1 + |score|) count as equal.
     """
     sign = 1 if refuses == "high" else -1
     ordered = np.sort(sign * np.asarray(reference, dtype=np.float64))
-    at_least = len(ordered) - np.searchsorted(ordered, sign * np.asarray(scores, dtype=np.float64), side="left")
+    scores = np.asarray(scores, dtype=np.float64)
+    slack = np.where(np.isfinite(scores), tie * (1 + np.abs(scores)), 0)
+    at_least = len(ordered) - np.searchsorted(ordered, sign * scores - slack, side="left")
     return np.minimum((at_least + 1) / (len(ordered) + 1), 1.0)
 
 
@@ -40,7 +46,7 @@ class Surprise(Metric):
     def tail_probabilities(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """p (N,) of each part, from its scores (N,)."""
         return {
-            name: tail_probability(scores[name], self.reference[name], metric.refuses)
+            name: tail_probability(scores[name], self.reference[name], metric.refuses, TIE)
             for name, metric in self.parts.items()
         }
 

@@ -36,7 +36,7 @@ STARTS = 8  # classes followed, for each image
 SAME_WAY = 0.97  # cosine between directions of which one is enough
 SETTLED = 1 - 5e-5  # cosine between a direction and the next, from which on its row rests
 OVERSHOOT = 1.003  # aim a little beyond the boundary, so that the class does change
-MIX_FROM = 3  # the first step that looks back at the one before it
+MIX_FROM = 4  # the first step that looks back at the one before it
 RUNGS = 6  # points on a line that are looked at together
 AWAY = 0.6  # how far searches are turned away, as the tangent of the angle
 
@@ -239,7 +239,9 @@ def _first_rows(composition: _Composition, best: _Best, images: Tensor, logits: 
 def _follow(composition: _Composition, best: _Best, rows: _Rows, done: int, steps: int) -> _Rows:
     """Take `steps` steps with all rows that still move; `done` steps before them have shrunk the turns already."""
     for step in range(done, done + steps):
-        if rows.moving.any():
+        if rows.moving.all():
+            rows = _step(composition, best, rows, step)
+        elif rows.moving.any():
             rows = _Rows.joined(rows.take(~rows.moving), _step(composition, best, rows.take(rows.moving), step))
     return rows
 
