@@ -16,13 +16,13 @@ from pages.components.pictures import (
     as_picture,
     example_thumbnails,
     heat,
+    name_of,
     probability_bars,
     thumbnail_of,
 )
 from pages.components.session import (
     Settings,
     chosen_world,
-    class_name,
     default_guard,
     example_picture,
     good_examples,
@@ -157,11 +157,6 @@ def _walk_of(world: str, picture: bytes) -> Walk:
 @st.cache_data(max_entries=64, show_spinner=False)
 def parts_of(world: str, picture: bytes) -> VAEParts:
     return vae_parts(default_guard().metrics["vae_loss"].vae, judge(picture)[0].pixels)
-
-
-def name_of(label: int) -> str:
-    """HTML: what people call a class."""
-    return html.escape(class_name(label))
 
 
 def image(pixels: Tensor, alt: str, style: str = "") -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from robust.augment import _uniform, fit_to_frame
+from robust.augment import fit_to_frame, uniform
 
 STROKES, POINTS = 5, 28  # at most so many strokes in one drawing, each of so many points
 # Digits that, seen in a mirror, upside down or turned by a quarter, are certainly no digit (a 6 upside down is a 9).
@@ -37,7 +37,7 @@ def random_paths(count: int, generator: Generator) -> tuple[Tensor, Tensor]:
     turn = (
         torch.where(chance(0.4, pieces), 0.0, 1.0) * torch.randn(pieces, generator=generator) * 2.5
     )  # radians a piece
-    corner = torch.where(chance(0.4, pieces), 1.0, 0.0) * _uniform(-2.6, 2.6, pieces, generator)
+    corner = torch.where(chance(0.4, pieces), 1.0, 0.0) * uniform(-2.6, 2.6, pieces, generator)
     cuts = torch.rand((*shape, 2), generator=generator).sort(-1).values
     angular = chance(0.25, (count, 1))  # drawings of straight strokes alone, as in T, H and K
     turn = torch.where(angular[..., None], 0.0, turn)
@@ -48,9 +48,9 @@ def random_paths(count: int, generator: Generator) -> tuple[Tensor, Tensor]:
     jump = F.pad((piece[..., 1:] != piece[..., :-1]).float(), (1, 0)) * corner.gather(-1, piece)
     straight = torch.randint(0, 8, shape, generator=generator) * (math.pi / 4)
     start = torch.where(chance(0.6, shape), straight, 0.0) + torch.randn(shape, generator=generator) * 0.15
-    start = torch.where(chance(0.7, shape), start, _uniform(0, 2 * math.pi, shape, generator))
+    start = torch.where(chance(0.7, shape), start, uniform(0, 2 * math.pi, shape, generator))
     heading = start[..., None] + (bend + jump).cumsum(-1)
-    length = torch.where(chance(0.12, shape), 0.1, _uniform(0.35, 1.8, shape, generator))
+    length = torch.where(chance(0.12, shape), 0.1, uniform(0.35, 1.8, shape, generator))
     steps = torch.stack([heading.cos(), heading.sin()], -1) * (length / POINTS)[..., None, None]
     # Two mirrored arcs would be a 0.
     path = _every_second_mirrored(steps.cumsum(-2), angular.squeeze(1) & chance(0.5, (count,)))
@@ -86,7 +86,7 @@ def draw(paths: Tensor, exists: Tensor, generator: Generator, side: int = 28, in
     valid = exists.repeat_interleave(POINTS, 1)[..., None]
     low = torch.where(valid, points, math.inf).amin(1, keepdim=True)
     high = torch.where(valid, points, -math.inf).amax(1, keepdim=True)
-    radius = _uniform(0.75, 2.0, (count, 1, 1), generator)
+    radius = uniform(0.75, 2.0, (count, 1, 1), generator)
     points = (points - low) / (high - low).amax(2, keepdim=True).clamp(min=1e-3) * (ink - 2 * radius)
     centre = (points * valid).sum(1, keepdim=True) / valid.sum(1, keepdim=True)
     points = torch.where(valid, points - centre + side / 2, 1e3)
@@ -105,9 +105,9 @@ def half_planes(count: int, side: int, generator: Generator) -> Tensor:
     angle = torch.where(
         torch.rand(count, generator=generator) < 0.6,
         torch.randint(0, 4, (count,), generator=generator) * (math.pi / 2),
-        _uniform(0, 2 * math.pi, (count,), generator),
+        uniform(0, 2 * math.pi, (count,), generator),
     )
-    offset = _uniform(-4, 4, (count,), generator)
+    offset = uniform(-4, 4, (count,), generator)
     middle = torch.arange(side) + 0.5 - side / 2
     along = angle.cos()[:, None, None] * middle + angle.sin()[:, None, None] * middle[:, None]
     return (along > offset[:, None, None]).float()[:, None]
@@ -115,9 +115,9 @@ def half_planes(count: int, side: int, generator: Generator) -> Tensor:
 
 def moved(images: Tensor, generator: Generator, turn: float, shift: float, shrink: float) -> Tensor:
     count = len(images)
-    angle = _uniform(-turn, turn, (count,), generator)
-    scale = _uniform(1, shrink, (count,), generator)
-    x, y = _uniform(-shift, shift, (2, count), generator)
+    angle = uniform(-turn, turn, (count,), generator)
+    scale = uniform(1, shrink, (count,), generator)
+    x, y = uniform(-shift, shift, (2, count), generator)
     theta = torch.stack(
         [
             torch.stack([scale * angle.cos(), -scale * angle.sin(), x], 1),
@@ -153,7 +153,7 @@ def bent(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
     """Digits under displacements too strong to stay legible; scribbles for 0 and 1, which stay legible."""
     count, _, side, _ = images.shape
     grid = F.affine_grid(torch.eye(2, 3).expand(count, 2, 3), list(images.shape), align_corners=False)
-    coarse = torch.randn((count, 2, 5, 5), generator=generator) * _uniform(0.25, 0.45, (count, 1, 1, 1), generator)
+    coarse = torch.randn((count, 2, 5, 5), generator=generator) * uniform(0.25, 0.45, (count, 1, 1, 1), generator)
     field = F.interpolate(coarse, side, mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
     result = F.grid_sample(images, grid + field, align_corners=False)
     legible = torch.isin(labels, torch.tensor(LEGIBLE_BENT))[:, None, None, None]
@@ -186,11 +186,11 @@ def blotches(count: int, side: int, generator: Generator) -> Tensor:
 
     middle = (torch.arange(side) + 0.5 - side / 2).abs() / (side / 2)
     box = torch.maximum(
-        middle[:, None] * _uniform(1.0, 2.2, (count, 1, 1, 1), generator),
-        middle * _uniform(1.0, 2.2, (count, 1, 1, 1), generator),
+        middle[:, None] * uniform(1.0, 2.2, (count, 1, 1, 1), generator),
+        middle * uniform(1.0, 2.2, (count, 1, 1, 1), generator),
     )
     shape = ((0.95 - box + 0.25 * smooth(grid)) * 12).sigmoid()
-    shade = (0.6 + 0.35 * smooth(2) + _uniform(0, 0.4, (count, 1, 1, 1), generator) * smooth(14)).clamp(0.05, 1)
+    shade = (0.6 + 0.35 * smooth(2) + uniform(0, 0.4, (count, 1, 1, 1), generator) * smooth(14)).clamp(0.05, 1)
     return shape * shade
 
 

@@ -53,6 +53,11 @@ def thumbnail_of(picture: bytes) -> str:
         return as_data_url(Image.new("RGB", (56, 56)))
 
 
+def name_of(label: int) -> str:
+    """HTML: what people call a class."""
+    return html.escape(class_name(label))
+
+
 def claim(report: Report) -> str:
     """HTML: the class that the classifier claims, as large as its name allows."""
     kind = "digit" if len(report.class_name) <= LETTERS else "digit name"
@@ -65,7 +70,7 @@ def probability_bars(probabilities: np.ndarray) -> str:
     Upright bars for names as short as digits, else lying ones.
     """
     shown = np.sort(np.argsort(-probabilities, kind="stable")[:BARS])
-    names = {int(label): html.escape(class_name(label)) for label in shown}
+    names = {int(label): name_of(label) for label in shown}
     short = max(map(len, names.values())) <= LETTERS
     length = "height:{:.1f}%" if short else "flex-basis:{:.1f}%"
     bars = "".join(

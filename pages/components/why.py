@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 import torch
 
-from pages.components.pictures import as_picture, heat
-from pages.components.session import chosen_world, class_name, default_guard, judge, load_world
+from pages.components.pictures import as_picture, heat, name_of
+from pages.components.session import chosen_world, default_guard, judge, load_world
 from pages.components.style import as_data_url
 from robust import Report
 from robust.explain import Neighbours, VAEParts, Walk, nearest_training_images, vae_parts, walk
@@ -85,7 +85,7 @@ def compared(report: Report, name: str) -> str:
 
 
 def delta_z_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
-    way, claimed, again = found.walk, report.class_name, class_name(found.walk.classes[0])
+    way, claimed, again = found.walk, name_of(report.prediction), name_of(found.walk.classes[0])
     figures = [
         figure(as_picture(report.pixels), f"the picture<br>LeNet: <b>{claimed}</b>"),
         figure(as_picture(way.images[0]), f"drawn again<br>LeNet: <b>{again}</b>"),
@@ -95,10 +95,8 @@ def delta_z_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
     if way.delta_z == 0:
         sentence = f"Drawn again by the generator it is already read as {again}, not {claimed}:"
         return f"{sentence} the walk to another class has length <b>0</b>.", figures
-    figures.append(
-        figure(as_picture(way.images[way.flip]), f"end of the walk<br>LeNet: <b>{class_name(way.reached)}</b>")
-    )
-    return f"The walk until LeNet reads {class_name(way.reached)} has length {compared(report, 'delta_z')}.", figures
+    figures.append(figure(as_picture(way.images[way.flip]), f"end of the walk<br>LeNet: <b>{name_of(way.reached)}</b>"))
+    return f"The walk until LeNet reads {name_of(way.reached)} has length {compared(report, 'delta_z')}.", figures
 
 
 def vae_loss_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
@@ -122,9 +120,7 @@ def surprise_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
     )
     neighbours = found.neighbours
     return sentence, [
-        figure(
-            as_picture(image), f"{'nearest training image' if rank == 0 else 'next'}: <b>{class_name(int(label))}</b>"
-        )
+        figure(as_picture(image), f"{'nearest training image' if rank == 0 else 'next'}: <b>{name_of(int(label))}</b>")
         for rank, (image, label) in enumerate(zip(neighbours.images[:3], neighbours.labels))
     ]
 

@@ -8,7 +8,6 @@ from torch import Tensor
 from robust.metrics.base import Metric
 from robust.thresholds import Side
 
-
 TIE = 1e-5  # nets round a score's last digits otherwise in another batch: nearer than this, relatively, is equal
 
 
