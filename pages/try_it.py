@@ -174,7 +174,7 @@ def show_rule(settings: Settings) -> None:
 def show_threshold(name: str, settings: Settings, report: Report | None) -> None:
     """One metric's histograms, line, slider and presets; all of them move the same number."""
     world, metric = load_world(), default_guard().metrics[name]
-    metric_plot(name, settings, report, height=190, key=f"plot_{name}", compact=True)
+    metric_plot(name, settings, report, height=150, key=f"plot_{name}", compact=True)
     low, high, presets = 0.0, slider_top(name), PRESETS.get(name, {})
     slider, *buttons = st.columns([4 - len(presets)] + [1] * len(presets), vertical_alignment="center")
     st.session_state[f"slider_{name}"] = min(max(settings.thresholds[name], low), high)

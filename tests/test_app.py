@@ -96,6 +96,21 @@ def test_moving_a_threshold_changes_the_false_positive_rate(app):
     expect(rate).to_have_text("FPR 0.00%")
 
 
+def test_one_screen_on_a_small_projector(app):
+    app.set_viewport_size({"width": 1366, "height": 768})
+    pick(app, "Chicken")
+    expect(app.locator(REFUSED)).to_be_visible()
+    for part in (
+        ".scores",
+        "[data-rate=fnr]",
+        ".st-key-slider_delta_z",
+        ".st-key-slider_vae_loss",
+        ".st-key-slider_surprise",
+    ):
+        box = app.locator(part).bounding_box()
+        assert box["y"] + box["height"] <= 768, part
+
+
 def test_blank_page_asks_for_a_picture(app):
     pick(app, "Blank page")
     expect(app.get_by_role("alert")).to_contain_text("empty")

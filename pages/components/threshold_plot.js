@@ -113,7 +113,8 @@ function ticks(axis, room) {
 // ---- The drawing ----
 
 const TOP = 42 // px above the bars' highest point: the handle's strip; the input's label lies below it
-const LANE = 22 // px, the input's label
+const LANE = 22 // px, the input's label; where there is little room it may lie on the bars
+const UPRIGHT = 84 // px, a word of the verdict standing upright
 const BOTTOM = 46 // px below the bars: tick labels and the axis label
 const PILL = 32 // px, height of the handle
 const REACH = 44 // px, width that a finger can grab
@@ -263,7 +264,7 @@ class ThresholdPlot {
   drawStill() {
     const { data, content, parts, width } = this
     if (!width) return
-    const drawn = JSON.stringify([data.digest, width, data.height, data.title, data.names, data.digits])
+    const drawn = JSON.stringify([data.digest, width, data.height, data.compact, data.title, data.names, data.digits])
     if (drawn === this.drawn) return
     this.drawn = drawn
 
@@ -297,7 +298,8 @@ class ThresholdPlot {
     // Heights are square roots: thresholds are about tails, and a narrow peak must not flatten the other set. Unlike a
     // scale for each set, this leaves the sets comparable: where the outlines cross, the shares are equal.
     const tallest = Math.max(...shares.flatMap((s) => s.slice(1, -1))) || 1
-    const toY = (share) => base - Math.min(1, Math.sqrt(share / tallest)) * (base - TOP - LANE)
+    const room = base - TOP - (this.data.compact ? 4 : LANE)
+    const toY = (share) => base - Math.min(1, Math.sqrt(share / tallest)) * room
     let grounds = ""
     let cuts = "" // an outer bin may hold more than any other: its bar is cut at the top and says how much it holds
     for (const { x, bin } of this.outerBins()) {
@@ -331,7 +333,9 @@ class ThresholdPlot {
     return (
       `<path class="axis" d="M${scale.left} ${base}H${scale.right}${marks}"/>` +
       labels.map(({ x, text }) => `<text x="${x}" y="${base + 20}" text-anchor="middle">${text}</text>`).join("") +
-      `<text class="axis-label" x="${this.width / 2}" y="${base + 40}" text-anchor="middle"></text>`
+      (this.data.compact // beside the legend
+        ? `<text class="axis-label" x="${scale.left}" y="${base + 40}"></text>`
+        : `<text class="axis-label" x="${this.width / 2}" y="${base + 40}" text-anchor="middle"></text>`)
     )
   }
 
@@ -412,7 +416,8 @@ class ThresholdPlot {
   // Beside the handle where there is room, else upright in its stretch of the plot, else not at all.
   drawWord(word, anchor, x, stretch) {
     const room = anchor === "end" ? x : this.width - x
-    word.style.visibility = room > 92 || stretch > 24 ? "visible" : "hidden"
+    const fitsUpright = stretch > 24 && this.base - TOP > UPRIGHT
+    word.style.visibility = room > 92 || fitsUpright ? "visible" : "hidden"
     if (room > 92) return setAttributes(word, { "text-anchor": anchor, transform: `translate(${x} 26)` })
     const middle = anchor === "end" ? this.scale.left + stretch / 2 : this.scale.right - stretch / 2
     setAttributes(word, { "text-anchor": "start", transform: `translate(${middle + 5} ${this.base - 8}) rotate(-90)` })

@@ -91,7 +91,7 @@ def threshold_plot(
     log: logarithmic axis. Otherwise the axis ends near the 99.5th percentile and the last bin holds the rest.
     digits: decimals shown; a dragged value is rounded to them, so that what people read is what is in force.
     height: of the drawing, in pixels, without its heading.
-    compact: heading and figures in one line, without the verdict, for a page that shows them elsewhere.
+    compact: heading and rates in one line, without the verdict, for a page that shows it elsewhere.
     good: what the reference set shows, in the plural.
     """
     seen = f"{key} last release"  # the last release Python has taken in: until it has, the plot shows the hand's value
