@@ -113,8 +113,9 @@ function ticks(axis, room) {
 // ---- The drawing ----
 
 const TOP = 42 // px above the bars' highest point: the handle's strip; the input's label lies below it
-const LANE = 22 // px, the input's label; where there is little room it may lie on the bars
-const UPRIGHT = 84 // px, a word of the verdict standing upright
+const LANE = 22 // px, the input's label
+const LANE_COMPACT = 4 // px, the same where there is little height: the label may lie on the bars
+const WORD = 92 // px, the longer word of the verdict
 const BOTTOM = 46 // px below the bars: tick labels and the axis label
 const PILL = 32 // px, height of the handle
 const REACH = 44 // px, width that a finger can grab
@@ -298,7 +299,7 @@ class ThresholdPlot {
     // Heights are square roots: thresholds are about tails, and a narrow peak must not flatten the other set. Unlike a
     // scale for each set, this leaves the sets comparable: where the outlines cross, the shares are equal.
     const tallest = Math.max(...shares.flatMap((s) => s.slice(1, -1))) || 1
-    const room = base - TOP - (this.data.compact ? 4 : LANE)
+    const room = base - TOP - (this.data.compact ? LANE_COMPACT : LANE)
     const toY = (share) => base - Math.min(1, Math.sqrt(share / tallest)) * room
     let grounds = ""
     let cuts = "" // an outer bin may hold more than any other: its bar is cut at the top and says how much it holds
@@ -330,12 +331,12 @@ class ThresholdPlot {
       labels.push({ text, x })
       marks += `M${x} ${base}v5`
     }
+    // compact: the legend stands in the same row
+    const [x, anchor] = this.data.compact ? [scale.left, "start"] : [this.width / 2, "middle"]
     return (
       `<path class="axis" d="M${scale.left} ${base}H${scale.right}${marks}"/>` +
       labels.map(({ x, text }) => `<text x="${x}" y="${base + 20}" text-anchor="middle">${text}</text>`).join("") +
-      (this.data.compact // beside the legend
-        ? `<text class="axis-label" x="${scale.left}" y="${base + 40}"></text>`
-        : `<text class="axis-label" x="${this.width / 2}" y="${base + 40}" text-anchor="middle"></text>`)
+      `<text class="axis-label" x="${x}" y="${base + 40}" text-anchor="${anchor}"></text>`
     )
   }
 
@@ -413,14 +414,15 @@ class ThresholdPlot {
     element.innerHTML = `<i>${name}</i> ${figure}`
   }
 
-  // Beside the handle where there is room, else upright in its stretch of the plot, else not at all.
+  // Beside the handle where there is room, else in its stretch of the plot (upright if that is high enough), else not.
   drawWord(word, anchor, x, stretch) {
     const room = anchor === "end" ? x : this.width - x
-    const fitsUpright = stretch > 24 && this.base - TOP > UPRIGHT
-    word.style.visibility = room > 92 || fitsUpright ? "visible" : "hidden"
-    if (room > 92) return setAttributes(word, { "text-anchor": anchor, transform: `translate(${x} 26)` })
+    const upright = this.base - TOP > WORD
+    word.style.visibility = room > WORD || stretch > (upright ? 24 : WORD) ? "visible" : "hidden"
+    if (room > WORD) return setAttributes(word, { "text-anchor": anchor, transform: `translate(${x} 26)` })
     const middle = anchor === "end" ? this.scale.left + stretch / 2 : this.scale.right - stretch / 2
-    setAttributes(word, { "text-anchor": "start", transform: `translate(${middle + 5} ${this.base - 8}) rotate(-90)` })
+    const [at, turn] = upright ? ["start", "translate(5) rotate(-90)"] : ["middle", ""]
+    setAttributes(word, { "text-anchor": at, transform: `translate(${middle} ${this.base - 8}) ${turn}` })
   }
 
   // Returns what the slider's spoken value adds about the input.
