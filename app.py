@@ -4,13 +4,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.components.navigation import navigation
-from pages.components.session import choose_world, load_world
-from pages.components.style import apply_style
+from pages.components.session.navigation import navigation
+from pages.components.session.session import choose_world, load_world
+from pages.components.style.style import apply_style
 from robust import DamagedWorld
 
 # A file, not a symbol: browsers fetch symbols for the tab from the network.
-ICON = Path(__file__).parent / "robust" / "examples" / "chicken.png"
+ICON = Path(__file__).parent / "robust" / "data" / "examples" / "chicken.png"
 
 st.set_page_config(page_title="Robust", page_icon=ICON, layout="wide", initial_sidebar_state="collapsed")
 apply_style()

@@ -3,9 +3,9 @@
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.components.navigation import enter_through_app
-from pages.components.session import Settings, load_world
-from robust.benchmarks.detectors import FIGURES, MORE_IS_BETTER, main_figure, read
+from pages.components.session.navigation import enter_through_app
+from pages.components.session.session import Settings, load_world
+from robust.evaluation.detectors import FIGURES, MORE_IS_BETTER, main_figure, read
 
 HARDEST = "omniglot"  # what the page starts with: drawn by hand, as visitors will
 SHORT_LIST = 12  # metrics in the chart before one asks for all

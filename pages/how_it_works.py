@@ -7,20 +7,8 @@ import streamlit as st
 from plotly.colors import sequential
 from torch import Tensor
 
-from pages.components.film import film
-from pages.components.gallery import gallery
-from pages.components.navigation import enter_through_app
-from pages.components.pictures import (
-    BRIGHTEST,
-    LETTERS,
-    as_picture,
-    example_thumbnails,
-    heat,
-    name_of,
-    probability_bars,
-    thumbnail_of,
-)
-from pages.components.session import (
+from pages.components.session.navigation import enter_through_app
+from pages.components.session.session import (
     Settings,
     chosen_world,
     default_guard,
@@ -30,10 +18,22 @@ from pages.components.session import (
     load_world,
     talk_steps,
 )
-from pages.components.style import as_data_url
+from pages.components.style.style import as_data_url
+from pages.components.views.pictures import (
+    BRIGHTEST,
+    LETTERS,
+    as_picture,
+    example_thumbnails,
+    heat,
+    name_of,
+    probability_bars,
+    thumbnail_of,
+)
+from pages.components.widgets.film import film
+from pages.components.widgets.gallery import gallery
 from robust import Report, UnusableImage
-from robust.explain import VAEParts, Walk, vae_parts, walk
-from robust.report import as_markdown, search_tables
+from robust.evaluation.report import as_markdown, search_tables
+from robust.metrics.explain import VAEParts, Walk, vae_parts, walk
 
 CLOTHES = ("Sandal", "Trouser", "Bag", "Ankle boot")
 ODD = (*CLOTHES, "Digit 2", "Digit 7", "Chicken", "Falafel", "Random noise", "Blank page")  # beside the good ones

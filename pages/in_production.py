@@ -6,16 +6,16 @@ import time
 import numpy as np
 import streamlit as st
 
-from pages.components import moving_plot, recipe
-from pages.components.live_html import live_html
-from pages.components.live_stream import SHOWN, TITLES, LiveStream, known_reports, pools
-from pages.components.moving_plot import refusal_plot, score_edges, score_plot
-from pages.components.navigation import enter_through_app
-from pages.components.pictures import as_picture
-from pages.components.session import Settings, load_world, rules, set_title
-from pages.components.style import as_data_url
+from pages.components.session.live_stream import SHOWN, TITLES, LiveStream, known_reports, pools
+from pages.components.session.navigation import enter_through_app
+from pages.components.session.session import Settings, load_world, rules, set_title
+from pages.components.style.style import as_data_url
+from pages.components.views import moving_plot, recipe
+from pages.components.views.moving_plot import refusal_plot, score_edges, score_plot
+from pages.components.views.pictures import as_picture
+from pages.components.widgets.live_html import live_html
 from robust import Drift, Report
-from robust.drift import COLLECTING, DRIFT, REFUSED, STEADY
+from robust.serving.drift import COLLECTING, DRIFT, REFUSED, STEADY
 
 TICK_S = 0.5
 JUDGING_S = 0.35  # of a tick, at most, to judge new images

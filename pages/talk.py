@@ -4,10 +4,8 @@ import html
 
 import streamlit as st
 
-from pages.components.metric_plot import metric_plot
-from pages.components.navigation import enter_through_app
-from pages.components.pictures import as_picture, claim
-from pages.components.session import (
+from pages.components.session.navigation import enter_through_app
+from pages.components.session.session import (
     Settings,
     chosen_world,
     default_guard,
@@ -15,10 +13,12 @@ from pages.components.session import (
     judge,
     talk_steps,
 )
-from pages.components.stage import stage
-from pages.components.style import as_data_url
+from pages.components.style.style import as_data_url
+from pages.components.views.metric_plot import metric_plot
+from pages.components.views.pictures import as_picture, claim
+from pages.components.widgets.stage import stage
 from robust import Report, UnusableImage
-from robust.preprocess import Prepared, open_image
+from robust.inputs.prepare import Prepared, open_image
 
 CSS = """
 <style>

@@ -4,13 +4,8 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.components.blind_spot import show_blind_spot
-from pages.components.gallery import gallery
-from pages.components.metric_plot import metric_plot
-from pages.components.navigation import enter_through_app
-from pages.components.samples import shipped_picture, shipped_scores, shipped_url
-from pages.components.save_plot import Saveable, save_plots
-from pages.components.session import (
+from pages.components.session.navigation import enter_through_app
+from pages.components.session.session import (
     FARTHEST,
     PRESETS,
     Settings,
@@ -26,11 +21,15 @@ from pages.components.session import (
     set_title,
     sides,
 )
-from pages.components.threshold_scatter import ScatterAxis, threshold_scatter
+from pages.components.views.blind_spot import show_blind_spot
+from pages.components.views.metric_plot import metric_plot
+from pages.components.views.samples import shipped_picture, shipped_scores, shipped_url
+from pages.components.widgets.gallery import gallery
+from pages.components.widgets.save_plot import Saveable, save_plots
+from pages.components.widgets.threshold_scatter import ScatterAxis, threshold_scatter
 from robust import Report, UnusableImage
-from robust.report import operating_points, published, rule_table
-from robust.thresholds import refused, refused_by_rule, threshold_at_fpr
-from robust.tradeoff import (
+from robust.decision.thresholds import refused, refused_by_rule, threshold_at_fpr
+from robust.decision.tradeoff import (
     Trade,
     auroc,
     expected_cost,
@@ -42,6 +41,7 @@ from robust.tradeoff import (
     rule_metrics,
     trade,
 )
+from robust.evaluation.report import operating_points, published, rule_table
 
 GOALS = {
     "fpr": "At most so many good ones refused",

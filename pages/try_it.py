@@ -6,12 +6,8 @@ import numpy as np
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
-from pages.components.blind_spot import show_blind_spot
-from pages.components.gallery import gallery
-from pages.components.metric_plot import metric_plot
-from pages.components.navigation import enter_through_app
-from pages.components.pictures import as_picture, claim, example_thumbnails, probability_bars, thumbnail_of
-from pages.components.session import (
+from pages.components.session.navigation import enter_through_app
+from pages.components.session.session import (
     PRESETS,
     Settings,
     default_guard,
@@ -22,12 +18,16 @@ from pages.components.session import (
     rules,
     set_title,
 )
-from pages.components.style import as_data_url
-from pages.components.why import show_why
+from pages.components.style.style import as_data_url
+from pages.components.views.blind_spot import show_blind_spot
+from pages.components.views.metric_plot import metric_plot
+from pages.components.views.pictures import as_picture, claim, example_thumbnails, probability_bars, thumbnail_of
+from pages.components.views.why import show_why
+from pages.components.widgets.gallery import gallery
 from robust import Report, UnusableImage
-from robust.examples import OF_DATASET
-from robust.preprocess import Prepared
-from robust.thresholds import threshold_at_fpr
+from robust.data.examples import OF_DATASET
+from robust.decision.thresholds import threshold_at_fpr
+from robust.inputs.prepare import Prepared
 
 WAYS = ("Draw", "Upload", "Camera", "Gallery")
 PAD = 280

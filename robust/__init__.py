@@ -1,11 +1,11 @@
 """May I trust what this classifier just said?"""
 
-from robust.drift import Drift, DriftWatch
+from robust.decision.thresholds import FPR, Percentile
 from robust.guard import Guard, NotReliableClassification, Report
-from robust.preprocess import EmptyImage, UnreadableImage, UnusableImage
-from robust.stream import Unusable
-from robust.thresholds import FPR, Percentile
-from robust.world import DamagedWorld
+from robust.inputs.prepare import EmptyImage, UnreadableImage, UnusableImage
+from robust.models.world import DamagedWorld
+from robust.serving.drift import Drift, DriftWatch
+from robust.serving.stream import Unusable
 
 __all__ = [
     "FPR",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from robust.data import DATASETS, UnusableDataset
-from robust.world import WEIGHTS, DamagedWorld, world_folder
+from robust.data.datasets import DATASETS, UnusableDataset
+from robust.models.world import WEIGHTS, DamagedWorld, world_folder
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 BATCH = 256
@@ -77,7 +77,7 @@ def score(paths, world, rule, metrics, out, workers, address):
     Exits 0 when every file was scored, 1 when some could not be read.
     """
     from robust.guard import Guard
-    from robust.world import World
+    from robust.models.world import World
 
     if out is None and (workers or address):
         raise click.UsageError("--workers and --ray need --out: the file to write.")
@@ -95,7 +95,7 @@ def score(paths, world, rule, metrics, out, workers, address):
 
 def print_scores(guard, files: Iterator[str]) -> int:
     """One JSON object a line; returns how many files could not be read. A δz of ∞ is null: JSON has no infinity."""
-    from robust.batch import score_files
+    from robust.serving.batch import score_files
 
     failures = 0
     while batch := list(islice(files, BATCH)):
@@ -109,7 +109,7 @@ def print_scores(guard, files: Iterator[str]) -> int:
 
 def write_scores(world, guard, files: Iterator[str], out: Path, workers: int | None, address: str | None) -> int:
     """One Parquet file; returns how many files could not be read, and lists the first of them on stderr."""
-    from robust.batch import BatchError, in_processes, score_to_parquet, unreadable
+    from robust.serving.batch import BatchError, in_processes, score_to_parquet, unreadable
 
     files = list(files)
     if not files:
@@ -117,7 +117,7 @@ def write_scores(world, guard, files: Iterator[str], out: Path, workers: int | N
     if not out.parent.is_dir() or out.is_dir():
         raise click.BadParameter(f"{out} cannot be written: name a file in a folder that exists.", param_hint="--out")
     if address:
-        from robust.batch_ray import on_ray
+        from robust.serving.batch_ray import on_ray
 
         compute = partial(on_ray, address=address, workers=workers)
     else:
@@ -156,15 +156,16 @@ def train(dataset, size, out, seed, stages):
     FOLDER holds your own images, one folder for each class; or train/ and test/ with such folders in each. Images are
     cropped to squares and scaled; they are grey when none of them has colour.
     """
-    from robust import data, training
-    from robust.calibration import calibrate as calibrate_world
-    from robust.config import config_for
-    from robust.image_folder import read_image_folder
+    from robust.data import datasets
+    from robust.data.image_folder import read_image_folder
+    from robust.evaluation.calibration import calibrate as calibrate_world
+    from robust.models import training
+    from robust.models.config import config_for
 
     own = None if dataset in DATASETS else read_image_folder(Path(dataset), size or 28)
     if size and not own:
         raise click.BadParameter(f"{dataset} has a size of its own.", param_hint="--size")
-    images = own or data.known(dataset)
+    images = own or datasets.known(dataset)
     _, channels, side, _ = images.train[0].shape
     config = config_for(images.name, seed, channels, side, len(images.subject.classes))
     folder = out or WEIGHTS / images.name
@@ -180,10 +181,10 @@ def train(dataset, size, out, seed, stages):
 )
 def calibrate(world, dataset):
     """Recompute the reference distributions with the trained nets."""
-    from robust.calibration import calibrate as calibrate_world
-    from robust.config import Config
-    from robust.image_folder import read_image_folder
-    from robust.world import read_manifest
+    from robust.data.image_folder import read_image_folder
+    from robust.evaluation.calibration import calibrate as calibrate_world
+    from robust.models.config import Config
+    from robust.models.world import read_manifest
 
     folder = world_folder(world)
     size = Config(**read_manifest(folder)["config"]).size
@@ -198,7 +199,7 @@ def calibrate(world, dataset):
 )
 def report(world, markdown, update):
     """Print the measured tables next to the published ones."""
-    from robust.report import as_markdown, as_text, tables, update_block
+    from robust.evaluation.report import as_markdown, as_text, tables, update_block
 
     found = tables(world_folder(world))
     if update:
@@ -222,8 +223,8 @@ def search(world, digits, algorithm_2, algorithm_1):
 
     Foolbox's attacks join where it is installed: pip install -r requirements-benchmark.txt
     """
-    from robust.benchmarks.search import run
-    from robust.report import as_text, search_tables
+    from robust.evaluation.report import as_text, search_tables
+    from robust.evaluation.search import run
 
     run(world_folder(world), digits, algorithm_2, algorithm_1)
     click.echo(as_text(search_tables(world_folder(world))))
@@ -241,8 +242,8 @@ def detectors(world, images, slow_images):
 
     pytorch-ood's detectors join where it is installed: pip install -r requirements-benchmark.txt
     """
-    from robust.benchmarks.detectors import run
-    from robust.report import as_text, detectors_tables
+    from robust.evaluation.detectors import run
+    from robust.evaluation.report import as_text, detectors_tables
 
     try:
         left_out = run(world_folder(world), images, slow_images)["left_out"]
@@ -260,7 +261,7 @@ def detectors(world, images, slow_images):
 @click.option("--ray", is_flag=True, help="On a local Ray, too.")
 def batch(world, images, searched, ray):
     """Images a second from a folder of PNGs and from arrays, with one process and with one for each core."""
-    from robust.benchmarks.batch import run, tables
-    from robust.report import as_text
+    from robust.evaluation.report import as_text
+    from robust.evaluation.throughput import run, tables
 
     click.echo(as_text(tables(run(world_folder(world), images, searched, ray))))

@@ -24,15 +24,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from robust import training
-from robust.classifier import AnyClassifier, same_answers
-from robust.config import Config
-from robust.data import checksum, to_float
+from robust.data.datasets import checksum, to_float
+from robust.decision.thresholds import FPR, Percentile
 from robust.guard import Guard, Report
-from robust.images import check_floats, check_shape, image_set, read_image
+from robust.inputs.arrays import check_floats, check_shape, image_set, read_image
 from robust.metrics import DeltaZ, Metric, VAELoss
-from robust.thresholds import FPR, Percentile
-from robust.world import (
+from robust.models import training
+from robust.models.classifier import AnyClassifier, same_answers
+from robust.models.config import Config
+from robust.models.world import (
     SCORES,
     build_net,
     checked,
@@ -54,7 +54,7 @@ BATCH = 32  # images scored for each tick of the progress bar
 
 
 class FittedGuard(Guard):
-    """A guard made by `Guard.fit`. It takes images as they are (`robust.images.read_image` says which), and it can be
+    """A guard made by `Guard.fit`. It takes images as they are (`robust.inputs.arrays.read_image` says which), and it can be
     saved, loaded and calibrated anew."""
 
     classifier: AnyClassifier

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robust.decision.thresholds import BOTH, EITHER, FPR, Percentile, percentile, refused, rule_refused, threshold_value
+from robust.inputs.prepare import Prepared, prepare
 from robust.metrics import DeltaZ, Energy, Evidence, Metric, Surprise, VAELoss
-from robust.preprocess import Prepared, prepare
-from robust.stream import BATCH as STREAM_BATCH
-from robust.stream import Unusable, stream
-from robust.thresholds import BOTH, EITHER, FPR, Percentile, percentile, refused, rule_refused, threshold_value
-from robust.world import DEFAULT_WORLD, World
+from robust.models.world import DEFAULT_WORLD, World
+from robust.serving.stream import BATCH as STREAM_BATCH
+from robust.serving.stream import Unusable, stream
 
 if TYPE_CHECKING:
     from robust.fitting import FittedGuard
@@ -314,7 +314,7 @@ class Guard:
     def stream(
         self, images: Iterable, batch_size: int = STREAM_BATCH, prepared: bool = False
     ) -> Iterator[Report | Unusable]:
-        """Verdicts on images one after the other, lazily, in order and in bounded memory: see robust/stream.py."""
+        """Verdicts on images one after the other, lazily, in order and in bounded memory: see robust/serving/stream.py."""
         return stream(self, images, batch_size, prepared)
 
 

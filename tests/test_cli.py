@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from robust.cli import main
-from robust.examples import EXAMPLES, samples
+from robust.data.examples import EXAMPLES, samples
 
 FIELDS = [
     "path",

@@ -15,10 +15,10 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from robust import FPR, DamagedWorld, Guard, NotReliableClassification, Percentile, UnusableImage, fitting
-from robust.classifier import AnyClassifier
-from robust.examples import samples
-from robust.images import image_set
-from robust.world import DEFAULT_WORLD, World
+from robust.data.examples import samples
+from robust.inputs.arrays import image_set
+from robust.models.classifier import AnyClassifier
+from robust.models.world import DEFAULT_WORLD, World
 
 ORDER = torch.randperm(200, generator=torch.Generator().manual_seed(1))
 README = Path(__file__).parent.parent / "README.md"

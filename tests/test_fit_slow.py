@@ -12,10 +12,11 @@ from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robust import Guard, data, sets
-from robust.augment import augment
-from robust.data import to_float
-from robust.examples import samples
+from robust import Guard
+from robust.data import datasets, image_sets
+from robust.data.augment import augment
+from robust.data.datasets import to_float
+from robust.data.examples import samples
 
 pytestmark = pytest.mark.slow
 FRESH = 100
@@ -24,7 +25,7 @@ FRESH = 100
 def digits() -> tuple[Tensor, Tensor]:
     """2,000 digits (N, 1, 28, 28) in [0, 1] and their labels: 1,600 to train on, 300 to test on, 100 unseen."""
     if os.environ.get("ROBUST_DATA"):
-        images, labels = data.load("mnist", train=True)
+        images, labels = datasets.load("mnist", train=True)
         return to_float(images[:2000]), labels[:2000]
     order = torch.randperm(200, generator=torch.Generator().manual_seed(0))
     images, labels = (samples()[f"mnist_{name}"][order].repeat_interleave(10, 0) for name in ("images", "labels"))
@@ -53,7 +54,7 @@ def test_a_random_forest():
     assert not guard.classifier.has_gradients
     assert len(guard.reference["delta_z"]) == 300
     clothes = to_float(samples()["fashion_images"][::4])
-    check(guard, images[1900:], {"clothes": clothes, "noise": sets.noise(40)})
+    check(guard, images[1900:], {"clothes": clothes, "noise": image_sets.noise(40)})
 
 
 def test_a_small_colour_cnn():

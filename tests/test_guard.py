@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from robust import DamagedWorld, EmptyImage, Guard, NotReliableClassification
-from robust.augment import augment
-from robust.examples import EXAMPLES, samples
-from robust.world import DEFAULT_WORLD
+from robust.data.augment import augment
+from robust.data.examples import EXAMPLES, samples
+from robust.models.world import DEFAULT_WORLD
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,5 @@ def test_augmented_digits_stay_readable(guard):
 
 
 def test_the_library_does_without_streamlit():
-    command = (
-        "import robust, robust.cli, robust.calibration, robust.training, sys; sys.exit('streamlit' in sys.modules)"
-    )
+    command = "import robust, robust.cli, robust.evaluation.calibration, robust.models.training, sys; sys.exit('streamlit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], cwd=Path(__file__).parent.parent).returncode == 0

@@ -6,17 +6,19 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from robust import calibration, data, sets, training
-from robust.config import Config
-from robust.examples import samples
-from robust.world import DEFAULT_WORLD, SCORES, read_scores, write_manifest, write_scores
+from robust.data import datasets, image_sets
+from robust.data.examples import samples
+from robust.evaluation import calibration
+from robust.models import training
+from robust.models.config import Config
+from robust.models.world import DEFAULT_WORLD, SCORES, read_scores, write_manifest, write_scores
 
 TINY = {"lenet_width": 2, "verifier_width": 2, "latent": 4, "wgan_width": 2, "inverter_width": 2, "augment": False}
 STEPS = {"lenet_steps": 40, "verifier_steps": 10, "vae_steps": 100, "wgan_steps": 2, "inverter_steps": 2}
 
 
 def few_samples(name: str, train: bool) -> tuple:
-    """In place of `data.load`: the 200 shipped images of a known data set, every fifth of them for testing."""
+    """In place of `datasets.load`: the 200 shipped images of a known data set, every fifth of them for testing."""
     key, step = {"mnist": "mnist", "fashion-mnist": "fashion"}[name], 1 if train else 5
     return samples()[f"{key}_images"][::step].contiguous(), samples()[f"{key}_labels"][::step].contiguous()
 
@@ -24,8 +26,8 @@ def few_samples(name: str, train: bool) -> tuple:
 def make_fashion(folder: Path) -> Path:
     """A tiny Fashion-MNIST world, trained and calibrated."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", few_samples)
-        patch.setattr(sets, "NOISE_COUNT", 20)
+        patch.setattr(datasets, "load", few_samples)
+        patch.setattr(image_sets, "NOISE_COUNT", 20)
         training.train("fashion-mnist", folder, Config(**TINY, **STEPS))
         calibration.calibrate(folder)
     scores = read_scores(folder / SCORES)

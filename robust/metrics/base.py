@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from torch import Tensor
 
-from robust.thresholds import Side
+from robust.decision.thresholds import Side
 
 
 class Metric(ABC):

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from robust.metrics.base import Metric
-from robust.nets import Generator, Inverter
-from robust.search import SearchResult, nearest_counterexample
-from robust.search.gradient import padded
-from robust.search.stochastic import hybrid_search
+from robust.metrics.search import SearchResult, nearest_counterexample
+from robust.metrics.search.gradient import padded
+from robust.metrics.search.stochastic import hybrid_search
+from robust.models.nets import Generator, Inverter
 
 # Algorithm 2 with fewer samples and wider shells than published (5,000 and 0.01): 70 times fewer evaluations, so that
 # a reference distribution is within reach. About 1,600 images classified for each δz, 100 at a time.

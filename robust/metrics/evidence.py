@@ -5,14 +5,14 @@ import torch
 from torch import Tensor
 
 from robust.metrics.base import Metric
-from robust.nets import Verifier
+from robust.models.nets import Verifier
 
 
 class Evidence(Metric):
     """The verifier's log-odds, in nats, that the input is a proper example of the class that the classifier gave it.
 
     Outlier exposure (Hendrycks, Mazeika & Dietterich, ICLR 2019) without outliers: the verifier learned to say no from
-    spoilt training images and random strokes (`robust.outliers`); it never saw a real outlier.
+    spoilt training images and random strokes (`robust.data.outliers`); it never saw a real outlier.
     """
 
     name = "evidence"

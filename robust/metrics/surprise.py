@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from robust.decision.thresholds import Side
 from robust.metrics.base import Metric
-from robust.thresholds import Side
 
 TIE = 1e-5  # nets round a score's last digits otherwise in another batch: nearer than this, relatively, is equal
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from robust.metrics.base import Metric
-from robust.nets import VAE
+from robust.models.nets import VAE
 
 
 class VAELoss(Metric):

@@ -1,0 +1,1 @@
+"""What one visitor has: the guard, the picture, the settings."""

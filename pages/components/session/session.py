@@ -1,0 +1,270 @@
+"""What the pages share: the chosen world and its nets (loaded once), the judged input, and the settings of this visitor,
+kept in the URL."""
+
+import io
+import math
+from typing import NoReturn
+
+import streamlit as st
+
+from robust import Guard, Report
+from robust.data.examples import EXAMPLES, own_examples
+from robust.data.image_sets import TITLES
+from robust.decision.thresholds import BOTH, EITHER, Side, refused_by_rule
+from robust.inputs.prepare import Prepared
+from robust.models.world import World, worlds
+
+PREFERRED_COMPARISON = "fashion-mnist"
+PRESETS = {  # the published operating points of a metric: label -> share of the reference refused
+    "delta_z": {"5th percentile": 0.05},
+    "vae_loss": {"95th percentile": 0.05, "Maximum": 0.0},
+}
+TALK = {  # talk mode steps through these, and then through the nonsense
+    "mnist": ("Digit 2", "Digit 4", "Digit 7", "Sandal"),
+    "fashion-mnist": ("Trouser", "Sneaker", "Bag", "Digit 7"),
+}
+NONSENSE = ("Chicken", "Falafel", "Blank page")
+FARTHEST = 1e6  # a threshold of a link may be this far from 0; no metric comes near, and number fields can hold it
+
+
+# --- The world -----------------------------------------------------------------------------------------------------
+
+
+def chosen_world() -> str:
+    """Name of the world that this visitor looks at: the link's, until another is chosen in the sidebar."""
+    if "world" not in st.session_state:
+        known = worlds() or ["mnist"]
+        asked = st.query_params.get("world", known[0])
+        st.session_state.world = asked if asked in known else known[0]
+        if asked not in known:
+            _tell_mistakes([_no_such("world", asked)])
+    return st.session_state.world
+
+
+def choose_world() -> None:
+    """The choice in the sidebar, where there is one. The settings then are the new world's defaults."""
+    known = worlds()
+    if len(known) < 2:
+        return
+    st.session_state.world_choice = chosen_world()
+    st.sidebar.radio("World", known, format_func=set_title, key="world_choice", on_change=_change_world)
+    st.sidebar.caption("What the nets were trained on. All else is nonsense to them.")
+
+
+def _change_world() -> None:
+    st.session_state.world = st.session_state.world_choice
+    st.session_state.pop("thresholds", None)  # Settings begin anew, with the only settings that worlds share
+    example = st.session_state.get("example")
+    st.query_params.from_dict({"world": st.session_state.world} | ({"example": example} if example in EXAMPLES else {}))
+
+
+def load_world() -> World:
+    """The chosen world. Raises DamagedWorld."""
+    return _load_world(chosen_world())
+
+
+@st.cache_resource(show_spinner="Loading the nets …")
+def _load_world(name: str) -> World:
+    return World.load(name)
+
+
+def default_guard() -> Guard:
+    """The chosen world's guard with default thresholds; shared by all visitors, so nobody changes it."""
+    return _guard_of(chosen_world())
+
+
+@st.cache_resource(show_spinner=False)
+def _guard_of(world: str) -> Guard:
+    return Guard.of(_load_world(world))
+
+
+def class_name(label: int) -> str:
+    """What people call a class of the chosen world."""
+    return load_world().subject.classes[label]
+
+
+# --- Pictures ------------------------------------------------------------------------------------------------------
+
+
+def judge(picture: bytes) -> tuple[Prepared, Report]:
+    """Prepare a picture file and score it in the chosen world. Raises UnusableImage."""
+    return _judge(chosen_world(), picture)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _judge(world: str, picture: bytes) -> tuple[Prepared, Report]:
+    guard = _guard_of(world)
+    prepared = guard.prepare(picture)
+    return prepared, guard.inspect_prepared(prepared.pixels.unsqueeze(0))[0]
+
+
+def good_examples() -> list[str]:
+    """Names of the examples that show what the chosen world's nets know."""
+    return list(own_examples(load_world().in_distribution, load_world().folder))
+
+
+def examples() -> list[str]:
+    """Names of all examples, those that the nets know first."""
+    return list(dict.fromkeys([*good_examples(), *EXAMPLES]))
+
+
+def talk_steps() -> list[str]:
+    """The examples that talk mode steps through."""
+    good_and_odd = TALK.get(load_world().in_distribution) or (*good_examples()[:3], "Digit 7")
+    return [*good_and_odd, *NONSENSE]
+
+
+def example_picture(name: str) -> bytes:
+    """An example of the gallery as a PNG file."""
+    return _example_picture(chosen_world(), name)
+
+
+@st.cache_data(show_spinner=False)
+def _example_picture(world: str, name: str) -> bytes:
+    make = own_examples(_load_world(world).in_distribution, _load_world(world).folder).get(name) or EXAMPLES[name]
+    buffer = io.BytesIO()
+    make().save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def inspect_on_try_it(name: str, picture: bytes) -> NoReturn:
+    """Show a picture file on *Try it*, which takes it from `st.session_state.handed_over`."""
+    st.session_state.update(handed_over=(name, picture), example=None, way="Gallery")
+    st.switch_page("pages/try_it.py")
+
+
+# --- Sets and rules ------------------------------------------------------------------------------------------------
+
+
+def set_title(name: str) -> str:
+    """What people call a set of images."""
+    return TITLES.get(name, name)
+
+
+def image_title(name: str) -> str:
+    """What people call a single image of a set."""
+    return f"{set_title(name)} test image"
+
+
+def rules() -> dict[str, str]:
+    """Every rule and what people read: "refuse when …"."""
+    titles = {name: metric.title for name, metric in default_guard().metrics.items()}
+    return titles | {EITHER: "any refuses", BOTH: "all refuse"}
+
+
+def sides() -> dict[str, Side]:
+    return {name: metric.refuses for name, metric in default_guard().metrics.items()}
+
+
+class Settings:
+    """What one visitor has set. It outlives the widgets that change it, and it is in the URL.
+
+    A session begins with what its link says; from then on, the URL follows. Make one wherever the settings are used,
+    on every run: that is when the URL is brought up to date. Defaults are left out of it.
+    """
+
+    def __init__(self):
+        if "thresholds" not in st.session_state:
+            _begin(_defaults() | _from_link())
+        values = self.thresholds | {name: st.session_state.get(key) for name, key in _STATE.items()}
+        values["world"] = chosen_world()
+        defaults = _defaults()
+        wanted = {name: str(value) for name, value in values.items() if value != defaults[name]}
+        if st.query_params.to_dict() != wanted:
+            st.query_params.from_dict(wanted)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        return st.session_state.thresholds
+
+    @property
+    def rule(self) -> str:
+        return st.session_state.rule
+
+    @property
+    def comparison(self) -> str:
+        return st.session_state.comparison
+
+    @property
+    def guard(self) -> Guard:
+        return default_guard().with_thresholds(self.thresholds, self.rule)
+
+    def set_threshold(self, metric: str, value: float) -> None:
+        self.set_thresholds({metric: value})
+
+    def set_thresholds(self, values: dict[str, float]) -> None:
+        st.session_state.thresholds = self.thresholds | {name: float(value) for name, value in values.items()}
+
+    def rates(self, rule: str) -> tuple[float, float]:
+        """FPR and FNR of a rule at the current thresholds, 0..1."""
+        world = load_world()
+        false_positives = refused_by_rule(rule, self.thresholds, sides(), world.reference)
+        refused = refused_by_rule(rule, self.thresholds, sides(), world.scores[self.comparison])
+        return float(false_positives.mean()), float((~refused).mean())
+
+
+# --- The URL: one parameter for each metric's threshold, and these -------------------------------------------------
+
+# "world" is read by chosen_world(), before all others, whose defaults and choices depend on it.
+_STATE = {"rule": "rule", "set": "comparison", "example": "example", "step": "talk_step", "plot": "talk_plot"}
+
+
+def _defaults() -> dict:
+    guard, sets = default_guard(), load_world().comparison_sets
+    comparison = PREFERRED_COMPARISON if PREFERRED_COMPARISON in sets else sets[0]
+    others = {"rule": guard.rule, "set": comparison, "example": None, "step": 1, "plot": next(iter(guard.metrics))}
+    return guard.thresholds | others | {"world": (worlds() or ["mnist"])[0]}
+
+
+def _begin(values: dict) -> None:
+    st.session_state.thresholds = {name: values[name] for name in default_guard().metrics}
+    for name, key in _STATE.items():
+        st.session_state[key] = values[name]
+
+
+def _from_link() -> dict:
+    """What the link sets. What it sets wrongly is left out, and the visitor is told."""
+    values, mistakes = {}, []
+    for name in (_defaults().keys() - {"world"}) & st.query_params.keys():
+        try:
+            values[name] = _read(name, st.query_params[name])
+        except ValueError as mistake:
+            mistakes.append(str(mistake))
+    _tell_mistakes(mistakes)
+    return values
+
+
+def _tell_mistakes(mistakes: list[str]) -> None:
+    if mistakes:
+        st.toast(" ".join(sorted(mistakes)), icon=":material/link_off:", duration="long")
+
+
+def _shown(name: str, text: str) -> str:
+    return f"`{name}={text[:30].replace('`', '')}`"
+
+
+def _no_such(name: str, text: str) -> str:
+    return f"The link says {_shown(name, text)}, which does not exist: the default is shown."
+
+
+def _read(name: str, text: str) -> float | int | str:
+    """A value of the link. Raises ValueError with a sentence for the visitor."""
+    guard = default_guard()
+    if name in guard.metrics:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not abs(value) <= FARTHEST:
+            raise ValueError(f"The link says {_shown(name, text)}, which is not a usable number: the default is shown.")
+        return value
+    choices = {
+        "rule": {rule: rule for rule in rules()},
+        "set": {known: known for known in load_world().comparison_sets},
+        "example": {example: example for example in examples()},
+        "step": {str(step): step for step in range(1, len(talk_steps()) + 1)},
+        "plot": {metric: metric for metric in guard.metrics},
+    }[name]
+    if text not in choices:
+        raise ValueError(_no_such(name, text))
+    return choices[text]

@@ -1,0 +1,36 @@
+"""The test images that ship with Robust, with their scores, for pages that show what a threshold refuses."""
+
+import base64
+import io
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from pages.components.session.session import load_world
+from robust.data.examples import samples
+from robust.decision.tradeoff import Scores
+
+SHIPPED = {"mnist": "mnist", "fashion-mnist": "fashion"}  # set -> its key in robust.data.examples.samples()
+PER_CLASS = 20
+
+
+def shipped_scores(name: str) -> Scores | None:
+    """The columns of a set's reference scores for its shipped images, or None when none of its images ship."""
+    if name not in SHIPPED:
+        return None
+    columns = load_world().scores[name]
+    places = np.concatenate([np.flatnonzero(columns["label"] == label)[:PER_CLASS] for label in range(10)])
+    return {column: values[places] for column, values in columns.items()}
+
+
+@st.cache_data(show_spinner=False)
+def shipped_picture(name: str, place: int) -> bytes:
+    """One of the shipped images as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(samples()[f"{SHIPPED[name]}_images"][place, 0].numpy()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def shipped_url(name: str, place: int) -> str:
+    return "data:image/png;base64," + base64.b64encode(shipped_picture(name, place)).decode()

@@ -1,0 +1,131 @@
+"""Why a picture was accepted or refused: one card for each metric, with the picture that shows what it saw."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+import torch
+
+from pages.components.session.session import chosen_world, default_guard, judge, load_world
+from pages.components.style.style import as_data_url
+from pages.components.views.pictures import as_picture, heat, name_of
+from robust import Report
+from robust.metrics import Surprise
+from robust.metrics.explain import Neighbours, VAEParts, Walk, nearest_training_images, vae_parts, walk
+
+CSS = """
+<style>
+.whys { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: .8rem; }
+.why-card { border: 2px solid light-dark(#CBD5E1, #334155); border-radius: 8px; padding: .6rem .8rem; }
+.why-card h3 { font-size: 1.15rem; line-height: 1.3; margin: 0; padding: 0; }
+.why-card p { font-size: 1rem; line-height: 1.35; margin: .25rem 0 .5rem; }
+.why-card .row { display: flex; gap: .5rem; align-items: start; }
+.why-card figure { margin: 0; flex: 1; min-width: 0; max-width: 6.5rem; }
+.why-card img { width: 100%; aspect-ratio: 1; image-rendering: pixelated; background: #000; border-radius: 6px; display: block; }
+.why-card figcaption { font-size: .85rem; line-height: 1.2; padding-top: .2rem; }
+</style>
+"""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the metrics did with one picture. `tails`: the share of good inputs that look as bad to each part."""
+
+    walk: Walk
+    vae: VAEParts
+    neighbours: Neighbours
+    tails: dict[str, float]
+
+
+def explain(picture: bytes) -> Explanation:
+    """Look closer at a picture that was judged. Costs about as much as judging it."""
+    return _explain(chosen_world(), picture)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _explain(world: str, picture: bytes) -> Explanation:
+    report, guard = judge(picture)[1], default_guard()
+    surprise: Surprise = guard.metrics["surprise"]
+    scores = surprise.part_scores(report.pixels.unsqueeze(0), torch.tensor([report.prediction]))
+    tails = {name: float(p[0]) for name, p in surprise.tail_probabilities(scores).items()}
+    return Explanation(
+        walk(guard.metrics["delta_z"], report.pixels, report.prediction, steps=1, beyond=0),
+        vae_parts(guard.metrics["vae_loss"].vae, report.pixels),
+        nearest_training_images(load_world(), report.pixels),
+        tails,
+    )
+
+
+def show_why(picture: bytes, report: Report) -> None:
+    """One card for each metric. `report` is the judgement of `picture` at the visitor's thresholds."""
+    found = explain(picture)
+    sayings = {"delta_z": delta_z_card, "vae_loss": vae_loss_card, "surprise": surprise_card}
+    cards = "".join(card(report, name, *sayings[name](found, report)) for name in report.verdicts)
+    st.html(f"{CSS}<h2 class='why-title'>Why</h2><div class='whys'>{cards}</div>")
+
+
+def card(report: Report, name: str, sentence: str, figures: list[str]) -> str:
+    verdict = report.verdicts[name]
+    kind, word = ("reliable", "✓ {} accepts") if verdict.reliable else ("unreliable", "⊘ {} refuses")
+    return (
+        f"<div class='why-card' data-why='{name}'><h3 class='{kind}'>{word.format(verdict.title)}</h3>"
+        f"<p>{sentence}</p><div class='row'>{''.join(figures)}</div></div>"
+    )
+
+
+def figure(picture, caption: str) -> str:
+    return f"<figure><img src='{as_data_url(picture)}' alt=''><figcaption>{caption}</figcaption></figure>"
+
+
+def compared(report: Report, name: str) -> str:
+    """The score, and how it stands to the threshold."""
+    verdict, digits = report.verdicts[name], default_guard().metrics[name].digits
+    times = f", {verdict.score / verdict.threshold:.1f} times" if verdict.threshold > 0 else "; it is above"
+    return f"<b>{verdict.score:.{digits}f}</b>{times} the threshold of {verdict.threshold:.{digits}f}"
+
+
+def delta_z_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
+    way, claimed, again = found.walk, name_of(report.prediction), name_of(found.walk.classes[0])
+    figures = [
+        figure(as_picture(report.pixels), f"the picture<br>LeNet: <b>{claimed}</b>"),
+        figure(as_picture(way.images[0]), f"drawn again<br>LeNet: <b>{again}</b>"),
+    ]
+    if way.flip is None:
+        return f"However the generator changes it, it stays {claimed}: no other class is within reach.", figures
+    if way.delta_z == 0:
+        sentence = f"Drawn again by the generator it is already read as {again}, not {claimed}:"
+        return f"{sentence} the walk to another class has length <b>0</b>.", figures
+    figures.append(figure(as_picture(way.images[way.flip]), f"end of the walk<br>LeNet: <b>{name_of(way.reached)}</b>"))
+    return f"The walk until LeNet reads {name_of(way.reached)} has length {compared(report, 'delta_z')}.", figures
+
+
+def vae_loss_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
+    sentence = (
+        f"Drawn from memory by the VAE it costs {compared(report, 'vae_loss')}. "
+        "The brighter a pixel on the right, the less the VAE expected it."
+    )
+    return sentence, [
+        figure(as_picture(report.pixels), "the picture"),
+        figure(as_picture(found.vae.reconstruction), "from memory"),
+        figure(heat(found.vae.loss_map), "cost of each pixel"),
+    ]
+
+
+def surprise_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
+    sentence = (
+        f"Of the test images, {share(found.tails['vae_loss'])} look as bad to the VAE, "
+        f"{share(found.tails['evidence'])} to the verifier, a net that can say no, and "
+        f"{share(found.tails['energy'])} leave LeNet as quiet. "
+        f"Together: {compared(report, 'surprise')}."
+    )
+    neighbours = found.neighbours
+    return sentence, [
+        figure(as_picture(image), f"{'nearest training image' if rank == 0 else 'next'}: <b>{name_of(int(label))}</b>")
+        for rank, (image, label) in enumerate(zip(neighbours.images[:3], neighbours.labels))
+    ]
+
+
+def share(tail: float) -> str:
+    """A tail probability in words; the smallest that the reference set can tell apart means none."""
+    smallest = 1 / (len(default_guard().reference["surprise"]) + 1)
+    return "none" if np.isclose(tail, smallest) else f"{tail:.1%}" if tail >= 0.001 else f"{tail:.2%}"

@@ -1,0 +1,1 @@
+"""What a visitor moves: components with JavaScript of their own."""

@@ -1,0 +1,72 @@
+"""The image sets the nets are trained and measured on.
+
+A folder that already holds them (torchvision's layout) is named by the variable ROBUST_DATA;
+otherwise torchvision downloads them once into `data/`.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from torchvision import datasets
+
+from robust.data.subjects import SUBJECTS, Subject
+
+DATASETS = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}
+
+
+class UnusableDataset(ValueError):
+    """The images cannot be trained on; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images to train a world on. train, test: images (N, channels, size, size) uint8 and labels (N,) int64."""
+
+    name: str
+    subject: Subject
+    train: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+
+
+def known(name: str) -> Dataset:
+    """'mnist' or 'fashion-mnist'."""
+    return Dataset(name, SUBJECTS[name], load(name, train=True), load(name, train=False))
+
+
+def data_root() -> Path:
+    """The folder of ROBUST_DATA, or `data/` in the current folder."""
+    return Path(os.environ.get("ROBUST_DATA") or "data")
+
+
+def load(name: str, train: bool) -> tuple[Tensor, Tensor]:
+    """Images (N, 1, 28, 28) uint8 and labels (N,) int64 of 'mnist' or 'fashion-mnist'.
+
+    Raises UnusableDataset for any other name.
+    """
+    if name not in DATASETS:
+        raise UnusableDataset(f"{name} is not one of the known data sets: {', '.join(DATASETS)}.")
+    root = data_root()
+    dataset = DATASETS[name](root, train=train, download=not os.environ.get("ROBUST_DATA"))
+    return dataset.data.unsqueeze(1), dataset.targets
+
+
+def is_here(name: str) -> bool:
+    """Whether a known data set is on this machine, so that it need not be downloaded."""
+    try:
+        DATASETS[name](data_root(), train=False)
+    except RuntimeError:  # torchvision's "Dataset not found"
+        return False
+    return True
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 0..255 to float 0..1, the form every net takes."""
+    return images.float() / 255
+
+
+def checksum(images: Tensor) -> str:
+    """SHA-256 of the raw pixels, recorded in the manifest so that a world names its own data."""
+    return hashlib.sha256(images.numpy().tobytes()).hexdigest()

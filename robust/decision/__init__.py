@@ -1,0 +1,1 @@
+"""From scores to a refusal: thresholds, and the trade they make."""

@@ -1,0 +1,109 @@
+"""What the metrics did with one input, step by step: for pages and notebooks that explain a score."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from robust.data.datasets import to_float
+from robust.metrics import DeltaZ
+from robust.models.nets import VAE
+from robust.models.world import World
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The straight way in latent space from I(x) to z* and a little beyond, as P points.
+
+    fractions (P,): 0 at I(x), 1 at z*. latents (P, latent), images (P, channels, size, size) = G(latents) and
+    probabilities (P, classes) = softmax f(G(latents)). delta_z: |z* - I(x)|₂. flip: the position among the points
+    of z*, where the class first differs from f(x), `reached` being that class.
+
+    Where δz is 0 (f(G(I(x))) ≠ f(x) already) the only point is I(x), and flip is 0. Where no other class is within
+    reach δz is ∞, the only point is I(x), and flip and reached are None.
+    """
+
+    fractions: Tensor
+    latents: Tensor
+    images: Tensor
+    probabilities: Tensor
+    delta_z: float
+    flip: int | None
+    reached: int | None
+
+    @property
+    def z_star(self) -> Tensor | None:
+        return None if self.flip is None else self.latents[self.flip]
+
+    @property
+    def classes(self) -> list[int]:
+        """The class read at each point."""
+        return self.probabilities.argmax(1).tolist()
+
+
+def walk(metric: DeltaZ, pixels: Tensor, prediction: int, steps: int = 48, beyond: int = 12) -> Walk:
+    """Search z* for one prepared image and follow the way there.
+
+    `pixels` (channels, size, size) in [0, 1], `prediction` is f(x). `steps` equal steps lead from I(x) to z*, and
+    `beyond` more past it, so that P = steps + beyond + 1.
+    """
+    image = pixels.unsqueeze(0)
+    found = metric.search(image, torch.tensor([prediction]))
+    delta_z, reached = float(found.delta_z[0]), int(found.reached[0])
+    moves = 0 < delta_z < float("inf")
+    fractions = torch.arange(steps + beyond + 1 if moves else 1) / steps
+    with torch.no_grad():
+        start = metric.inverter(image)
+        latents = torch.lerp(start, found.z_star, fractions.unsqueeze(1))  # unlike a sum, exact at both ends
+        images = metric.generator(latents)
+        probabilities = metric.classifier(images).softmax(1)
+    flip = None if delta_z == float("inf") else steps if moves else 0
+    return Walk(fractions, latents, images, probabilities, delta_z, flip, None if flip is None else reached)
+
+
+@dataclass(frozen=True)
+class VAEParts:
+    """Where the VAE loss of one image comes from, in nats.
+
+    reconstruction (channels, size, size) in [0, 1]; loss_map (size, size): each pixel's Bernoulli cross-entropy,
+    summed over channels; reconstruction_loss: their sum; kl: the divergence of q(z|x) from the prior.
+    """
+
+    reconstruction: Tensor
+    loss_map: Tensor
+    reconstruction_loss: float
+    kl: float
+
+    @property
+    def loss(self) -> float:
+        return self.reconstruction_loss + self.kl
+
+
+@torch.no_grad()
+def vae_parts(vae: VAE, pixels: Tensor) -> VAEParts:
+    """Split the VAE loss of one prepared image, `pixels` (channels, size, size) in [0, 1], latent = mean as scored."""
+    image = pixels.unsqueeze(0)
+    reconstruction_loss, kl = vae.losses(image)
+    logits = vae.decode(vae.encode(image)[0])
+    loss_map = F.binary_cross_entropy_with_logits(logits, image, reduction="none")
+    return VAEParts(logits.sigmoid()[0], loss_map[0].sum(0), float(reconstruction_loss), float(kl))
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The K training images nearest to one image, nearest first.
+
+    images (K, channels, size, size) in [0, 1]; labels (K,) int64; distances (K,): |x - neighbour|₂ over the pixels.
+    """
+
+    images: Tensor
+    labels: Tensor
+    distances: Tensor
+
+
+def nearest_training_images(world: World, pixels: Tensor, count: int = 4) -> Neighbours:
+    """The nearest of the training images that ship with the world, to one prepared image `pixels`."""
+    distances = (to_float(world.training_images) - pixels).flatten(1).norm(dim=1)
+    nearest = distances.argsort(stable=True)[:count]
+    return Neighbours(to_float(world.training_images[nearest]), world.training_labels[nearest], distances[nearest])

@@ -1,0 +1,1 @@
+"""The nets, their training, and the classifiers that are guarded."""

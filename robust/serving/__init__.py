@@ -1,0 +1,1 @@
+"""A guard at work: on streams, on folders, on many machines."""

@@ -1,0 +1,212 @@
+"""Scores of any number of files, in one Parquet file: in worker processes, and resumable.
+
+The list of files is cut into shards. Each finished shard becomes a file in the folder `OUT.parts`, written under
+another name and then renamed, so that it is whole or absent. At the end the shards are joined in input order, `OUT`
+appears, and the folder goes. What the run is of (world, rule, thresholds, files) is written in the folder and then in
+the metadata of `OUT`: an interrupted run is continued by the same one only.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from tqdm import tqdm
+
+from robust.guard import Guard
+from robust.inputs.prepare import UnusableImage
+from robust.models.world import World
+
+SHARD = 512  # files: seconds of work to lose with δz, a tenth of a second without
+JOINED = 64  # shards in one row group of the output
+METADATA = b"robust"
+
+Shards = dict[int, list[str]]
+Compute = Callable[[Guard, Shards], Iterator[tuple[int, pa.Table]]]
+
+
+class BatchError(RuntimeError):
+    """The run cannot begin or go on; the text says why, and what to do."""
+
+
+# --- One shard -----------------------------------------------------------------------------------------------------
+
+
+def schema(guard: Guard) -> pa.Schema:
+    """The columns of the output. `error` is null where a file could be read, all scores where it could not."""
+    scores = {name: pa.float64() for name in guard.metrics}
+    words = {f"{name}_reliable": pa.bool_() for name in guard.metrics}
+    first = {"path": pa.string(), "prediction": pa.int64(), "class": pa.string(), "probability": pa.float64()}
+    return pa.schema(first | scores | words | {"reliable": pa.bool_(), "error": pa.string()})
+
+
+def score_files(guard: Guard, files: Sequence[str]) -> pa.Table:
+    """One row a file, in order, by `schema`: its scores, or the reason why it could not be read."""
+    images, errors = [], []
+    for file in files:
+        try:
+            images.append(guard.read(file))
+            errors.append(None)
+        except UnusableImage as error:
+            errors.append(_text(str(error)))
+    readable = np.array([error is None for error in errors], dtype=bool)
+    scores = guard.score_table(torch.stack(images)) if images else {}
+
+    def column(field: pa.Field) -> pa.Array:
+        values = np.zeros(len(files), field.type.to_pandas_dtype())
+        values[readable] = scores.get(field.name, [])
+        return pa.array(values, field.type, mask=~readable)
+
+    path, *fields, error = schema(guard)
+    columns = [pa.array(map(_text, files), path.type), *map(column, fields), pa.array(errors, error.type)]
+    return pa.Table.from_arrays(columns, schema=schema(guard))
+
+
+def _text(name: str) -> str:
+    """File names need not be UTF-8, text in Parquet must be: odd bytes are shown as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+# --- Where shards are scored ---------------------------------------------------------------------------------------
+
+
+def in_processes(guard: Guard, shards: Shards, workers: int) -> Iterator[tuple[int, pa.Table]]:
+    """Each shard's number and scores, as they are finished, from `workers` processes with one torch thread each.
+
+    Raises BatchError when a process dies.
+    """
+    context = multiprocessing.get_context("spawn")  # the only safe way beside torch's threads
+    pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start_worker, (guard,))
+    try:
+        for finished in as_completed(pool.submit(_score_shard, *shard) for shard in shards.items()):
+            yield finished.result()
+    except BrokenProcessPool:
+        raise BatchError(
+            "A worker process died, perhaps for lack of memory. What is finished is kept: run the same command again, "
+            "if need be with fewer --workers."
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(guard: Guard) -> None:
+    global _guard
+    _guard = guard
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends workers at once, without a traceback each
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot stop its workers, which would wait for work for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _score_shard(number: int, files: list[str]) -> tuple[int, pa.Table]:
+    return number, score_files(_guard, files)
+
+
+# --- The whole run -------------------------------------------------------------------------------------------------
+
+
+def score_to_parquet(world: World, guard: Guard, files: list[str], out: Path, compute: Compute) -> None:
+    """Score `files` (at least one) into the Parquet file `out`, with a progress bar; go on where a run was interrupted.
+
+    Nothing is done when `out` is complete already. Raises BatchError when `out` or `out`.parts is of another run.
+    """
+    run = describe(world, guard, files)
+    folder = out.with_name(f"{out.name}.parts")
+    if out.exists():
+        _check_same(run, _run_of(out), out)
+    else:
+        folder.mkdir(exist_ok=True)
+        description = folder / "run.json"
+        if description.exists():
+            _check_same(run, json.loads(description.read_text()), folder)
+        _write(description, lambda file: file.write(json.dumps(run, indent=1).encode()))
+        parts = [folder / f"{number:08d}.parquet" for number in range(-(-len(files) // SHARD))]
+        _score_missing(guard, files, parts, compute)
+        _write(out, lambda file: _join(parts, file, schema(guard).with_metadata({METADATA: json.dumps(run)})))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _score_missing(guard: Guard, files: list[str], parts: list[Path], compute: Compute) -> None:
+    shards = {i: files[i * SHARD : (i + 1) * SHARD] for i, part in enumerate(parts) if not part.exists()}
+    left = sum(map(len, shards.values()))
+    with tqdm(total=len(files), initial=len(files) - left, unit=" images") as progress:
+        for number, table in compute(guard, shards) if shards else ():
+            _write(parts[number], lambda file, table=table: pq.write_table(table, file))
+            progress.update(len(table))
+
+
+def _join(parts: list[Path], file: BinaryIO, columns: pa.Schema) -> None:
+    with pq.ParquetWriter(file, columns) as writer:
+        for start in range(0, len(parts), JOINED):
+            # ParquetFile and not read_table, which would take a folder named a=b for a column
+            tables = [pq.ParquetFile(part).read() for part in parts[start : start + JOINED]]
+            writer.write_table(pa.concat_tables(tables).combine_chunks())
+
+
+def _write(path: Path, content: Callable[[BinaryIO], object]) -> None:
+    """A file that appears whole or not at all."""
+    unfinished = path.with_name(f"{path.name}.tmp")
+    with open(unfinished, "wb") as file:
+        content(file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def describe(world: World, guard: Guard, files: list[str]) -> dict:
+    """What decides the output of a run. A file counts by its name, size and date of change."""
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            found = os.stat(file)
+            state = (found.st_size, found.st_mtime_ns)
+        except OSError:
+            state = None
+        digest.update(os.fsencode(file) + f" {state}\n".encode())
+    return {
+        "world": world.manifest["sha256"],
+        "metrics": list(guard.metrics),
+        "thresholds": guard.thresholds,
+        "rule": guard.rule,
+        "files": [len(files), digest.hexdigest()],
+        "shard": SHARD,
+    }
+
+
+def _run_of(out: Path) -> dict:
+    try:
+        return json.loads(pq.read_schema(out).metadata[METADATA])
+    except (pa.ArrowInvalid, TypeError, KeyError):  # not Parquet, no metadata, other metadata
+        return {}
+
+
+def _check_same(run: dict, found: dict, place: Path) -> None:
+    differing = [name for name in run if run[name] != found.get(name)]
+    if differing:
+        raise BatchError(
+            f"{place} is of another run (other {', '.join(differing)}): delete it, or choose another --out."
+        )
+
+
+def unreadable(out: Path) -> Iterator[tuple[str, str]]:
+    """Path and reason of each file that could not be read, from the output of a run."""
+    for batch in pq.ParquetFile(out).iter_batches(columns=["path", "error"]):
+        unread = batch.filter(batch.column("error").is_valid())
+        yield from zip(*(column.to_pylist() for column in unread.columns))

@@ -1,0 +1,80 @@
+"""Where shards are scored, on Ray: on this machine, or on all machines of a cluster."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+
+import robust
+from robust.guard import Guard
+from robust.serving.batch import BatchError, Shards, score_files
+
+OBJECT_STORE = 256 * 2**20  # bytes: what travels is paths and scores, never images
+
+
+def on_ray(guard: Guard, shards: Shards, address: str, workers: int | None) -> Iterator[tuple[int, pa.Table]]:
+    """Each shard's number and scores, as they are finished, from Ray Data actors with one torch thread each.
+
+    `address` is a cluster's, or "local" for a Ray of this run's own. Every machine must see the files, and the current
+    folder, under the same paths and have the packages of requirements.txt; the guard and this package travel.
+    `workers` defaults to the number of CPUs. A shard whose worker dies is scored again. Raises BatchError when there
+    is no Ray, or none at that address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read at the import
+    try:
+        import ray
+    except ImportError:
+        raise BatchError("Ray is not installed: pip install -r requirements-ray.txt") from None
+    connect(ray, address)
+    try:
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # the run reports itself
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False  # the run has its own
+        shared = ray.put(guard)  # kept here, so that a worker that is started again finds it
+        tasks = [{"number": number, "files": files} for number, files in shards.items()]
+        scored = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map(
+            ShardScorer,
+            fn_constructor_args=(shared, os.getcwd()),
+            num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(size=min(workers or int(ray.cluster_resources()["CPU"]), len(tasks))),
+        )
+        for row in scored.iter_rows():
+            yield row["number"], pa.ipc.open_stream(row["table"]).read_all()
+    finally:
+        ray.shutdown()
+
+
+def connect(ray, address: str) -> None:
+    """Join the cluster, or start a local Ray, which reaches nothing beyond this machine."""
+    options = {"configure_logging": True, "logging_level": logging.ERROR, "log_to_driver": False}
+    if address == "local":
+        options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
+        options["runtime_env"] = {"env_vars": {"PYTHONPATH": str(Path(robust.__file__).parent.parent)}}
+    else:
+        options["runtime_env"] = {"py_modules": [str(Path(robust.__file__).parent)]}
+    try:
+        ray.init(address, **options)
+    except Exception as error:  # Ray has no common class for what can go wrong here
+        raise BatchError(f"Ray did not start or answer ({address}): {error}") from None
+
+
+class ShardScorer:
+    """What one Ray worker does: rows {number, files} to rows {number, table as Arrow IPC bytes}."""
+
+    def __init__(self, guard, folder: str):
+        """`guard` is Ray's reference to a Guard."""
+        import ray
+
+        self.guard = ray.get(guard)
+        os.chdir(folder)  # where paths are relative to
+        torch.set_num_threads(1)
+
+    def __call__(self, row: dict) -> dict:
+        table = score_files(self.guard, list(row["files"]))
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return {"number": row["number"], "table": sink.getvalue().to_pybytes()}

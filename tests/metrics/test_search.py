@@ -1,0 +1,102 @@
+"""The searches, on a problem whose answer is known and on the shipped nets."""
+
+import pytest
+import torch
+from sklearn.ensemble import RandomForestClassifier
+
+from robust.data import datasets
+from robust.data.examples import samples
+from robust.metrics.search import nearest_counterexample
+from robust.metrics.search.stochastic import hybrid_search, iterative_search
+from robust.models.world import World
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World.load()
+
+
+@pytest.fixture(scope="module")
+def problem(world):
+    """LeNet's answers to 60 digits, and their latents."""
+    images = datasets.to_float(samples()["mnist_images"][::10][:60])
+    with torch.inference_mode():
+        return world.nets["inverter"](images).clone(), world.nets["lenet"](images).argmax(1).clone()
+
+
+def linear(weights):
+    """A classifier of two classes on 'images' that are the latents themselves."""
+    return lambda images: torch.stack([torch.zeros(len(images)), images.flatten(1) @ weights - 1], 1)
+
+
+def identity(latents):
+    return latents.view(len(latents), 1, 1, -1)
+
+
+@pytest.mark.parametrize("search", [nearest_counterexample, iterative_search, hybrid_search])
+def test_finds_the_known_distance_to_a_hyperplane(search):
+    weights = torch.tensor([0.6, 0.8])
+    latents, labels = torch.tensor([[0.0, 0.0], [-0.6, -0.8]]), torch.tensor([0, 0])
+    result = search(linear(weights), identity, latents, labels)
+    assert result.delta_z.tolist() == pytest.approx([1.0, 2.0], rel=0.01)
+    assert result.reached.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("search", [nearest_counterexample, iterative_search, hybrid_search])
+def test_zero_where_the_class_already_differs_and_infinite_where_none_is_in_reach(search):
+    weights = torch.tensor([0.6, 0.8])
+    latents, labels = torch.tensor([[3.0, 3.0], [-60.0, -80.0]]), torch.tensor([0, 0])
+    result = search(linear(weights), identity, latents, labels, radius=1.0)
+    assert result.delta_z.tolist() == [0.0, float("inf")]
+    assert result.reached.tolist() == [1, -1]
+    assert torch.equal(result.z_star, latents)
+
+
+def test_every_z_star_is_classified_otherwise_and_lies_at_delta_z(world, problem):
+    latents, labels = problem
+    result = nearest_counterexample(world.nets["lenet"], world.nets["generator"], latents, labels)
+    found = result.delta_z.isfinite()
+    assert found.all()
+    with torch.inference_mode():
+        classes = world.nets["lenet"](world.nets["generator"](result.z_star)).argmax(1)
+    assert (classes != labels).all()
+    assert torch.equal(classes, result.reached)
+    assert torch.allclose((result.z_star - latents).norm(dim=1), result.delta_z, atol=1e-5)
+    with torch.inference_mode():
+        agrees = world.nets["lenet"](world.nets["generator"](latents)).argmax(1) == labels
+    assert torch.equal(result.delta_z == 0, ~agrees)
+
+
+def test_batch_size_and_order_do_not_matter(world, problem):
+    latents, labels = problem
+    nets = world.nets["lenet"], world.nets["generator"]
+    together = nearest_counterexample(*nets, latents, labels).delta_z
+    backwards = nearest_counterexample(*nets, latents.flip(0), labels.flip(0)).delta_z.flip(0)
+    alone = torch.cat([nearest_counterexample(*nets, z[None], y[None]).delta_z for z, y in zip(latents[:12], labels)])
+    assert torch.allclose(together, backwards, atol=1e-4)
+    assert torch.allclose(together[:12], alone, atol=1e-4)
+
+
+def test_never_farther_than_the_published_search(world, problem):
+    latents, labels = problem[0][:4], problem[1][:4]
+    nets = world.nets["lenet"], world.nets["generator"]
+    ours = nearest_counterexample(*nets, latents, labels)
+    published = hybrid_search(*nets, latents, labels, samples=1000)
+    assert (ours.delta_z <= published.delta_z + 1e-4).all()
+    assert (ours.evaluations < published.evaluations).all()
+
+
+def test_a_random_forest_has_a_delta_z_too(world):
+    images, labels = samples()["mnist_images"], samples()["mnist_labels"]
+    forest = RandomForestClassifier(50, random_state=0).fit(images.flatten(1).numpy() / 255, labels.numpy())
+
+    def classifier(batch):
+        return torch.from_numpy(forest.predict_proba(batch.flatten(1).numpy()))
+
+    digits = datasets.to_float(images[:3])
+    with torch.inference_mode():
+        latents = world.nets["inverter"](digits).clone()
+    claimed = classifier(digits).argmax(1)
+    result = hybrid_search(classifier, world.nets["generator"], latents, claimed, samples=500)
+    with torch.inference_mode():
+        assert (classifier(world.nets["generator"](result.z_star)).argmax(1) != claimed).all()

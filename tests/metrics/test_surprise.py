@@ -1,0 +1,97 @@
+"""The third metric: evidence and energy, and what joins them with the VAE loss at one false positive rate."""
+
+import numpy as np
+import pytest
+import torch
+
+from robust import Guard
+from robust.data.augment import as_others_draw, fit_to_frame
+from robust.data.examples import samples
+from robust.data.outliers import scribbles, spoilt_digits, spoilt_images
+from robust.decision.thresholds import refused
+from robust.metrics import Evidence, tail_probability
+from robust.models.world import World
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World.load()
+
+
+@pytest.fixture(scope="module")
+def guard(world):
+    return Guard.of(world)
+
+
+def digits() -> torch.Tensor:
+    return samples()["mnist_images"].float() / 255
+
+
+def test_tail_probabilities_count_who_looks_as_bad():
+    reference = np.arange(1, 100)  # 99 good scores
+    found = tail_probability(np.array([0, 50, 99, 1000]), reference, "high")
+    assert found.tolist() == [1.0, 51 / 100, 2 / 100, 1 / 100]
+    assert tail_probability(np.array([1, 0]), reference, "low").tolist() == [2 / 100, 1 / 100]
+
+
+def test_surprise_is_the_same_when_the_parts_are_rounded_otherwise(guard, world):
+    """As they are in a batch of another size: most for a test image, which its own reference score equals."""
+    metric = guard.metrics["surprise"]
+    scores = {name: world.reference[name][:1000].astype(np.float64) for name in metric.parts}
+    for change in (1 - 1e-7, 1 + 1e-7):
+        otherwise = {name: column * change for name, column in scores.items()}
+        assert (metric.combine(otherwise) == metric.combine(scores)).mean() > 0.99
+
+
+def test_surprise_is_the_default_rule_and_keeps_one_false_positive_rate(guard, world):
+    assert guard.rule == "surprise"
+    alarms = refused(world.reference["surprise"], guard.thresholds["surprise"], "high")
+    assert alarms.mean() == pytest.approx(0.05, abs=1e-3)
+
+
+def test_surprise_adds_up_what_its_parts_say(guard):
+    images = digits()[::20]
+    predictions = guard.probabilities(images).argmax(1)
+    metric = guard.metrics["surprise"]
+    tails = metric.tail_probabilities(metric.part_scores(images, predictions))
+    assert set(tails) == {"vae_loss", "evidence", "energy"}
+    assert metric.scores(images, predictions) == pytest.approx(-sum(np.log(p) for p in tails.values()))
+
+
+def test_surprise_refuses_more_letters_and_clothes_than_the_published_metrics(guard, world):
+    for name in ("fashion-mnist", "omniglot"):
+        accepted = {
+            metric: np.mean(~refused(world.scores[name][metric], guard.thresholds[metric], side.refuses))
+            for metric, side in guard.metrics.items()
+        }
+        assert accepted["surprise"] < min(accepted["delta_z"], accepted["vae_loss"])
+
+
+def test_scribbles_are_refused_and_digits_of_other_hands_mostly_accepted(world):
+    guard, randomness = Guard.of(world, metrics=("surprise",)), torch.Generator().manual_seed(1)
+    table = guard.score_table(fit_to_frame(scribbles(100, randomness)))
+    assert table["reliable"].mean() < 0.15
+    drawn = as_others_draw(digits(), samples()["mnist_labels"], randomness)
+    table = guard.score_table(drawn)
+    right = table["prediction"] == samples()["mnist_labels"].numpy()
+    assert right.mean() > 0.96
+    assert table["reliable"][right].mean() > 0.65  # these are changed more than most hands do
+
+
+def test_evidence_asks_about_the_class_that_was_claimed(world):
+    evidence, labels = Evidence(world.nets["verifier"]), samples()["mnist_labels"]
+    claimed, wrong = (evidence.scores(digits(), classes) for classes in (labels, (labels + 1) % 10))
+    assert np.median(claimed) > 0 > np.median(wrong)
+
+
+def test_pseudo_outliers_are_repeatable_images_of_any_kind():
+    def made(maker, images, seed):
+        labels = torch.arange(len(images)) % 10
+        return maker(images, labels, torch.Generator().manual_seed(seed))
+
+    colour = torch.rand(24, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    for maker, images in ((spoilt_digits, digits()[::8]), (spoilt_images, colour)):
+        found = made(maker, images, 3)
+        assert found.shape == images.shape and found.min() >= 0 and found.max() <= 1
+        assert torch.equal(found, made(maker, images, 3))
+        assert not torch.equal(found, made(maker, images, 4))
