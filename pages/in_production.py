@@ -66,7 +66,7 @@ CSS = """
 def stream_of(settings: Settings) -> LiveStream:
     """This visitor's stream. It starts anew under other thresholds, another rule or in another world."""
     world = load_world()
-    under = (str(world.folder), settings.thresholds, settings.rule)
+    under = (str(world.folder), settings.rule)
     if st.session_state.get("stream_under") != under:
         stream = LiveStream(settings.guard, pools(world.in_distribution), known_reports(str(world.folder)))
         st.session_state.update(stream=stream, stream_under=under, last_tick=None)

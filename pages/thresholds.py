@@ -19,7 +19,6 @@ from pages.components.session.session import (
     load_world,
     rules,
     set_title,
-    sides,
 )
 from pages.components.views.blind_spot import show_blind_spot
 from pages.components.views.metric_plot import metric_plot
@@ -28,7 +27,8 @@ from pages.components.widgets.gallery import gallery
 from pages.components.widgets.save_plot import Saveable, save_plots
 from pages.components.widgets.threshold_scatter import ScatterAxis, threshold_scatter
 from robust import Report, UnusableImage
-from robust.decision.thresholds import refused, refused_by_rule, threshold_at_fpr
+from robust.decision.rule import Rule
+from robust.decision.thresholds import refused, threshold_at_fpr
 from robust.decision.tradeoff import (
     Trade,
     auroc,
@@ -38,7 +38,6 @@ from robust.decision.tradeoff import (
     level_at_fpr,
     refusal_levels,
     roc,
-    rule_metrics,
     trade,
 )
 from robust.evaluation.report import operating_points, published, rule_table
@@ -100,7 +99,7 @@ def show_choices(settings: Settings) -> None:
         "Nonsense", load_world().comparison_sets, format_func=set_title, required=True, key="comparison_choice",
         on_change=lambda: st.session_state.update(comparison=st.session_state.comparison_choice),
     )  # fmt: skip
-    st.session_state.rule_choice = settings.rule
+    st.session_state.rule_choice = settings.rule.decides
     rule.segmented_control(
         "Refuse when", list(rules()), format_func=rules().get, required=True, key="rule_choice",
         on_change=lambda: st.session_state.update(rule=st.session_state.rule_choice),
@@ -129,10 +128,7 @@ def show_threshold(name: str, settings: Settings, report: Report | None) -> None
 def show_confusion(settings: Settings) -> None:
     """The confusion table in people's words. The two mistakes are framed."""
     world = load_world()
-    masks = [
-        refused_by_rule(settings.rule, settings.thresholds, sides(), scores)
-        for scores in (world.reference, world.scores[settings.comparison])
-    ]
+    masks = [settings.rule.refused(scores) for scores in (world.reference, world.scores[settings.comparison])]
     good = world.subject.plural
     tiles = [
         (f"good {good} refused", masks[0].sum(), masks[0], "wrong unreliable", "⊘ false alarm · FPR"),
@@ -175,7 +171,7 @@ def show_scatter(settings: Settings, report: Report | None) -> None:
         x=x,
         y=y,
         set_names=(f"{set_title(world.in_distribution)} test", set_title(settings.comparison)),
-        rule=settings.rule,
+        rule=settings.rule.decides,
         input_scores=(report.verdicts[x.name].score, report.verdicts[y.name].score) if report else None,
         height=420,
         key="scatter",
@@ -187,20 +183,21 @@ def show_scatter(settings: Settings, report: Report | None) -> None:
 @st.cache_data(show_spinner=False)
 def trade_of(world_name: str, rule: str, comparison: str) -> Trade:
     world = load_world()
-    return trade(rule, sides(), world.reference, world.scores[comparison])
+    return trade(default_guard().rule.deciding(rule), world.reference, world.scores[comparison])
 
 
 @st.cache_data(show_spinner=False)
 def auroc_of(world_name: str, metric: str, comparison: str) -> float:
     world = load_world()
-    return auroc(world.reference[metric], world.scores[comparison][metric], sides()[metric])
+    return auroc(world.reference[metric], world.scores[comparison][metric], default_guard().metrics[metric].refuses)
 
 
 def show_roc(settings: Settings) -> None:
     """A curve for each metric, and one for a rule of several; on each, where it works now."""
     figure = go.Figure()
     metrics = list(default_guard().metrics)
-    curves = metrics if settings.rule in metrics else [*metrics, settings.rule]
+    deciding = settings.rule.decides
+    curves = metrics if deciding in metrics else [*metrics, deciding]
     for rule, (colour, dash) in zip(curves, (*CURVES[: len(metrics)], RULE_CURVE), strict=False):
         x, y = roc(trade_of(chosen_world(), rule, settings.comparison))
         area = (
@@ -211,7 +208,7 @@ def show_roc(settings: Settings) -> None:
         line = {"width": 3, "dash": dash, "color": colour}
         figure.add_scatter(x=x, y=y, name=rules()[rule] + area, mode="lines", line=line)
     points = np.array([settings.rates(rule) for rule in curves])
-    marks = ["star" if rule == settings.rule else "circle" for rule in curves]
+    marks = ["star" if rule == deciding else "circle" for rule in curves]
     figure.add_scatter(
         x=points[:, 0], y=1 - points[:, 1], mode="markers", name="now (★ the rule in force)",
         text=[rules()[rule] for rule in curves], hovertemplate="%{text}: FPR %{x:.2%}, refused %{y:.2%}<extra></extra>",
@@ -240,7 +237,7 @@ def show_finder(settings: Settings) -> None:
         "Goal", list(GOALS), format_func=GOALS.get, default="fpr", required=True, key="goal",
         label_visibility="collapsed",
     )  # fmt: skip
-    found = trade_of(chosen_world(), settings.rule, settings.comparison)
+    found = trade_of(chosen_world(), settings.rule.decides, settings.comparison)
     left, right = st.columns([1, 1.4], gap="medium")
     with left:
         if goal == "fpr":
@@ -293,9 +290,11 @@ def show_exchange(settings: Settings, found: Trade, level: int | None) -> None:
     """What each FNR costs in FPR: the price list that the goal picks from."""
     figure = go.Figure()
     chosen = np.unique(np.geomspace(1, len(found.fpr), 300).astype(int) - 1)
-    name = rules()[settings.rule]
+    name = rules()[settings.rule.decides]
     figure.add_scatter(x=found.fpr[chosen], y=found.fnr[chosen], mode="lines", name=name, line=RULE_LINE)
-    add_marks(figure, settings.rates(settings.rule), None if level is None else (found.fpr[level], found.fnr[level]))
+    add_marks(
+        figure, settings.rates(settings.rule.decides), None if level is None else (found.fpr[level], found.fnr[level])
+    )
     figure.update_xaxes(title=f"FPR: good {load_world().subject.plural} refused", tickformat=".0%", range=[-0.02, 1.02])
     figure.update_yaxes(title="FNR: nonsense accepted", tickformat=".2~%", rangemode="tozero")
     show_figure(figure, "exchange", 300)
@@ -304,8 +303,10 @@ def show_exchange(settings: Settings, found: Trade, level: int | None) -> None:
 def show_costs(settings: Settings, found: Trade, costs: np.ndarray, level: int, ratio: float, share: float) -> None:
     figure = go.Figure()
     chosen = np.unique(np.r_[np.geomspace(1, len(costs), 300).astype(int) - 1, level])
-    figure.add_scatter(x=found.fpr[chosen], y=costs[chosen], mode="lines", name=rules()[settings.rule], line=RULE_LINE)
-    fpr, fnr = settings.rates(settings.rule)
+    figure.add_scatter(
+        x=found.fpr[chosen], y=costs[chosen], mode="lines", name=rules()[settings.rule.decides], line=RULE_LINE
+    )
+    fpr, fnr = settings.rates(settings.rule.decides)
     add_marks(figure, (fpr, float(expected_cost(fpr, fnr, ratio, share))), (found.fpr[level], costs[level]))
     figure.update_xaxes(title=f"FPR: good {load_world().subject.plural} refused", tickformat=".0%", range=[-0.02, 1.02])
     figure.update_yaxes(title="cost per input, in refusals", rangemode="tozero")
@@ -345,8 +346,8 @@ def show_strip(settings: Settings, name: str, wants_refused: bool, title: str) -
         st.markdown(f"**{title}**")
         st.info(f"No pictures of {set_title(name)} ship with Robust.", icon=":material/hide_image:")
         return
-    refuses = refused_by_rule(settings.rule, settings.thresholds, sides(), scores)
-    levels = refusal_levels(settings.rule, sides(), load_world().reference, scores)
+    refuses = settings.rule.refused(scores)
+    levels = refusal_levels(settings.rule, load_world().reference, scores)
     places = np.flatnonzero(refuses == wants_refused)
     places = places[np.argsort(levels[places] if wants_refused else -levels[places], kind="stable")]
     st.markdown(f"**{title}: {len(places)} of {len(refuses)}**")
@@ -364,7 +365,7 @@ def show_strip(settings: Settings, name: str, wants_refused: bool, title: str) -
 def caption(settings: Settings, scores: dict[str, np.ndarray], place: int) -> str:
     """The class that LeNet claims, and the scores that the rule listens to, each with what its metric says."""
     words = [f"{class_name(int(scores['prediction'][place]))}:"]
-    for metric in rule_metrics(settings.rule, sides()):
+    for metric in settings.rule.metrics:
         made, score = default_guard().metrics[metric], scores[metric][place]
         mark = "⊘" if refused(score, settings.thresholds[metric], made.refuses) else "✓"
         words.append(f"{mark} {made.title} {'∞' if np.isinf(score) else f'{score:.{made.digits}f}'}")
@@ -385,10 +386,10 @@ def show_published(settings: Settings) -> None:
     head = "".join(f"<th>{cell}</th>" for cell in header)
     rows = [
         "<tr class='{}'>{}</tr>".format(
-            "now" if is_now(settings, rule, thresholds) else "",
-            "".join(f"<td>{cell}</td>" for cell in [in_words(title, settings, rule, thresholds), *row[1:]]),
+            "now" if is_now(settings, rule) else "",
+            "".join(f"<td>{cell}</td>" for cell in [in_words(title, settings, rule), *row[1:]]),
         )
-        for row, (title, rule, thresholds) in zip(table.rows, operating_points(world.reference), strict=True)
+        for row, (title, rule) in zip(table.rows, operating_points(world.reference), strict=True)
         if row[-1]
     ]
     st.html(f"<table class='talked'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
@@ -399,20 +400,20 @@ def show_published(settings: Settings) -> None:
     )
 
 
-def is_now(settings: Settings, rule: str, thresholds: dict[str, float]) -> bool:
-    used = rule_metrics(rule, sides())
-    return rule == settings.rule and all(thresholds[name] == settings.thresholds[name] for name in used)
+def is_now(settings: Settings, rule: Rule) -> bool:
+    alike = all(rule.thresholds[name] == settings.thresholds[name] for name in rule.metrics)
+    return alike and rule.decides == settings.rule.decides
 
 
-def in_words(title: str, settings: Settings, rule: str, thresholds: dict[str, float]) -> str:
+def in_words(title: str, settings: Settings, rule: Rule) -> str:
     for name, metric in default_guard().metrics.items():
         title = title.replace(name, metric.title)
-    return f"▶ {title} (now)" if is_now(settings, rule, thresholds) else title
+    return f"▶ {title} (now)" if is_now(settings, rule) else title
 
 
 def show_take_home(settings: Settings) -> None:
     st.subheader("Take it home", anchor=False)
-    code = guard_code(settings.thresholds, settings.rule, chosen_world())
+    code = guard_code(settings.thresholds, settings.rule.decides, chosen_world())
     left, right = st.columns(2, gap="medium")
     with left:
         st.code(code, language="python")
@@ -435,8 +436,8 @@ def saveable(settings: Settings) -> list[Saveable]:
         heading = f"{metric.title}: threshold {threshold} · FPR {fpr:.2%} · FNR {fnr:.2%}"
         legend = ("■", names[0]), ("▨", names[1])
         plots.append(Saveable(f"plot_{name}", metric.title, heading, f"robust_{name}", legend))
-    fpr, fnr = settings.rates(settings.rule)
-    heading = f"Refused when {rules()[settings.rule]}: FPR {fpr:.2%} · FNR {fnr:.2%}"
+    fpr, fnr = settings.rates(settings.rule.decides)
+    heading = f"Refused when {rules()[settings.rule.decides]}: FPR {fpr:.2%} · FNR {fnr:.2%}"
     return [*plots, Saveable("scatter", "Scatter", heading, "robust_scatter", (("■", names[0]), ("×", names[1])))]
 
 
@@ -453,7 +454,7 @@ def lines() -> None:
     for column, name in zip(plots.columns(min(2, len(metrics)), gap="medium") * len(metrics), metrics):
         with column:
             show_threshold(name, settings, report)
-    if (settings.thresholds, settings.rule, settings.comparison) != st.session_state.page_shows:
+    if (settings.rule, settings.comparison) != st.session_state.page_shows:
         st.rerun()
 
 
@@ -475,6 +476,6 @@ def rest() -> None:
 enter_through_app()
 st.html(CSS)
 now = Settings()
-st.session_state.page_shows = (now.thresholds, now.rule, now.comparison)
+st.session_state.page_shows = (now.rule, now.comparison)
 lines()
 rest()

@@ -156,12 +156,12 @@ def show_blind_spot_of_example() -> None:
 
 
 def show_rule(settings: Settings) -> None:
-    st.session_state.rule_choice = settings.rule
+    st.session_state.rule_choice = settings.rule.decides
     st.segmented_control(
         "Refuse when", list(rules()), format_func=rules().get, required=True, key="rule_choice",
         on_change=lambda: st.session_state.update(rule=st.session_state.rule_choice),
     )  # fmt: skip
-    fpr, fnr = settings.rates(settings.rule)
+    fpr, fnr = settings.rates(settings.rule.decides)
     st.html(
         f"<div><b data-rate='fpr'>FPR {fpr:.2%}</b> good {load_world().subject.plural} refused &nbsp;·&nbsp; "
         f"<b data-rate='fnr'>FNR {fnr:.2%}</b> {set_title(settings.comparison)} accepted</div>"

@@ -55,7 +55,7 @@ def images_below(folder: Path) -> Iterator[Path]:
 @main.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
-@click.option("--rule", default=None, help="A metric's name, either or both. [surprise, or either without it]")
+@click.option("--rule", default=None, help="A metric's name, any or all. [surprise, or any without it]")
 @click.option("--metrics", default=None, help="Only these, such as vae_loss: names joined by commas. [all]")
 @click.option("--out", default=None, type=click.Path(path_type=Path), help="Parquet file to write instead of JSON.")
 @click.option("--workers", default=None, type=click.IntRange(1), help="With --out: processes. [one for each core]")

@@ -112,7 +112,7 @@ class FittedGuard(Guard):
                 parts.append(self.score(part, self.probabilities(part).argmax(1)))
                 progress.update(len(part))
         self.reference = {name: np.concatenate([part[name] for part in parts]) for name in self.metrics}
-        self._choose({}, self.rule)
+        self._choose({}, self.rule.decides)
         self._warn_of_idle_metrics()
         return self
 
@@ -160,7 +160,7 @@ class FittedGuard(Guard):
             "config": asdict(self.config),
             "metrics": list(self.metrics),
             "thresholds": {name: _as_json(choice) for name, choice in self.choices.items()},
-            "rule": self.rule,
+            "rule": self.rule.decides,
             "classifier": {
                 "gives_probabilities": self.classifier.gives_probabilities,
                 "has_gradients": self.classifier.has_gradients,

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robust.decision.thresholds import BOTH, EITHER, FPR, Percentile, percentile, refused, rule_refused, threshold_value
+from robust.decision.rule import ALL, ANY, Rule, rule_name
+from robust.decision.thresholds import FPR, Percentile, percentile, refused, threshold_value
 from robust.inputs.prepare import Prepared, prepare
 from robust.metrics import DeltaZ, Energy, Evidence, Metric, Surprise, VAELoss
 from robust.models.world import DEFAULT_WORLD, World
@@ -59,12 +60,14 @@ class Report:
         return float(self.probabilities[self.prediction])
 
     @property
-    def delta_z(self) -> float:
-        return self.verdicts["delta_z"].score
+    def delta_z(self) -> float | None:
+        """δz; None where the guard has no such metric."""
+        return self.verdicts["delta_z"].score if "delta_z" in self.verdicts else None
 
     @property
-    def vae_loss(self) -> float:
-        return self.verdicts["vae_loss"].score
+    def vae_loss(self) -> float | None:
+        """The VAE loss, in nats; None where the guard has no such metric."""
+        return self.verdicts["vae_loss"].score if "vae_loss" in self.verdicts else None
 
     def __str__(self) -> str:
         return f"{self.class_name} · {self.reason}"
@@ -75,7 +78,7 @@ class Report:
         against = [verdict.title for verdict in self.verdicts.values() if not verdict.reliable]
         if self.reliable:
             return "reliable" if not against else f"reliable by this rule, though {_join(against)}"
-        if self.rule not in (EITHER, BOTH):
+        if self.rule not in (ANY, ALL):
             title = self.verdicts[self.rule].title
             others = [other for other in against if other != title]
             also = f", and so {'do' if len(others) > 1 else 'does'} {' and '.join(others)}" if others else ""
@@ -125,8 +128,8 @@ class Guard:
 
         `reference` holds each metric's scores on good inputs. `thresholds` overrides some or all of the
         defaults, which refuse 5 % of the reference each: a number, `FPR(0.01)` or `Percentile(95)`.
-        `rule` is a metric's name, "either" (any refusal is enough) or "both" (all must refuse); by default it is
-        "surprise" where there is that metric, else "either". `prepare` makes pixels of a picture. `class_names` are what
+        `rule` is a metric's name, "any" (one refusal is enough) or "all" (all must refuse); by default it is
+        "surprise" where there is that metric, else "any". `prepare` makes pixels of a picture. `class_names` are what
         people call the classes, else their numbers.
         Raises ValueError for a metric name, threshold or rule that does not exist.
         """
@@ -134,7 +137,7 @@ class Guard:
         self.metrics = {metric.name: metric for metric in metrics}
         self.reference = reference
         self.choices: dict[str, float | FPR | Percentile] = {name: FPR(DEFAULT_FPR) for name in self.metrics}
-        self._choose(thresholds or {}, rule or (Surprise.name if Surprise.name in self.metrics else EITHER))
+        self._choose(thresholds or {}, rule or (Surprise.name if Surprise.name in self.metrics else ANY))
         self.prepare = prepare
         self.class_names = class_names
 
@@ -143,14 +146,18 @@ class Guard:
         unknown = set(thresholds) - set(names)
         if unknown:
             raise ValueError(f"There is no metric named {', '.join(sorted(unknown))}; there are {', '.join(names)}.")
-        if rule not in (*names, EITHER, BOTH):
-            raise ValueError(f'There is no rule named "{rule}"; there are {", ".join([*names, EITHER, BOTH])}.')
         self.choices = self.choices | thresholds
-        self.thresholds = {
+        values = {
             name: threshold_value(self.choices[name], self.reference[name], metric.refuses)
             for name, metric in self.metrics.items()
         }
-        self.rule = rule
+        sides = {name: metric.refuses for name, metric in self.metrics.items()}
+        self.rule = Rule(values, sides, rule_name(rule, names))
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Each metric's threshold, by name."""
+        return self.rule.thresholds
 
     @classmethod
     def fit(
@@ -161,7 +168,7 @@ class Guard:
         metrics: Sequence[str] = ("vae_loss", "delta_z"),
         fpr: float = DEFAULT_FPR,
         thresholds: dict[str, float | FPR | Percentile] | None = None,
-        rule: str = EITHER,
+        rule: str = ANY,
         steps: int = DEFAULT_STEPS,
         seed: int = 0,
         checkpoints: str | Path | None = None,
@@ -178,7 +185,7 @@ class Guard:
             otherwise asks it about some 1,600 generated images for every image it scores.
         fpr: share of the test images that each metric may refuse, where `thresholds` says nothing else.
         thresholds: metric name to a number, `FPR(0.01)` or `Percentile(95)`.
-        rule: refuse when "either" metric does, when "both" do, or a metric's name.
+        rule: refuse when "any" metric does, when "all" do, or a metric's name.
         steps: of each training stage. The default takes about an hour on two cores for 28 or 32 pixels, four times as
             long for 64; the VAE alone takes a few minutes.
         checkpoints: a folder in which an interrupted fit resumes when it is started again with the same data; what it
@@ -248,16 +255,16 @@ class Guard:
     def with_thresholds(self, thresholds: dict[str, float | FPR | Percentile], rule: str | None = None) -> "Guard":
         """The same classifier and metrics under other thresholds; what is not given stays as it is."""
         other = copy.copy(self)
-        other._choose(thresholds, rule or self.rule)
+        other._choose(thresholds, rule or self.rule.decides)
         return other
 
     def report(self, probabilities: np.ndarray, scores: dict[str, float], pixels: Tensor) -> Report:
         """Judge scores at the current thresholds. Runs no net."""
         verdicts = {name: self.verdict(name, scores[name]) for name in self.metrics}
-        refuses = rule_refused(self.rule, {name: np.bool_(not verdict.reliable) for name, verdict in verdicts.items()})
+        refuses = bool(self.rule.refused(scores))
         prediction = int(probabilities.argmax())
         name = self.class_name(prediction)
-        return Report(prediction, probabilities, verdicts, self.rule, not refuses, pixels, name)
+        return Report(prediction, probabilities, verdicts, self.rule.decides, not refuses, pixels, name)
 
     def class_name(self, label: int) -> str:
         """What people call a class: its number where the guard knows no names."""
@@ -286,11 +293,10 @@ class Guard:
         """
         probability, predictions = self.probabilities(images).max(1)
         scores = self.score(images, predictions)
-        refuses = {n: refused(scores[n], self.thresholds[n], metric.refuses) for n, metric in self.metrics.items()}
         classes = np.array([self.class_name(label) for label in predictions.tolist()], dtype=object)
         first = {"prediction": predictions.numpy(), "class": classes, "probability": probability.double().numpy()}
-        words = {f"{name}_reliable": ~mask for name, mask in refuses.items()}
-        return first | scores | words | {"reliable": ~rule_refused(self.rule, refuses)}
+        words = {f"{name}_reliable": ~mask for name, mask in self.rule.refusals(scores).items()}
+        return first | scores | words | {"reliable": ~self.rule.refused(scores)}
 
     def read(self, image) -> Tensor:
         """An image as the nets take it, (channels, size, size) in [0, 1]: here, cut out and centred like a digit.

@@ -200,7 +200,7 @@ def test_thresholds_by_fpr_percentile_and_value(guard):
         guard.with_thresholds({"vae_loss": FPR(0.005)})
     changed = guard.with_thresholds({"vae_loss": 77.5}, "vae_loss").with_thresholds({"delta_z": 1.5})
     assert changed.thresholds == {"vae_loss": 77.5, "delta_z": 1.5}
-    assert changed.rule == "vae_loss"
+    assert changed.rule.decides == "vae_loss"
 
 
 def test_the_same_data_in_any_form_makes_the_same_guard(lenet, guard):

@@ -1,7 +1,8 @@
-"""Thresholds, the rules made of them, and the error rates they cost.
+"""Thresholds, and the error rates they cost.
 
 A metric refuses on one side of its threshold: `refuses = "low"` refuses scores below it (δz),
-`refuses = "high"` scores above it (VAE loss). A score equal to the threshold is accepted.
+`refuses = "high"` scores above it (VAE loss). A score equal to the threshold is accepted. What compares scores turns
+them by `outlier_scores` first, and then knows one side only.
 
 - FPR: share of the reference set (good inputs, MNIST test) that is refused.
 - FNR: share of a comparison set (nonsense, such as Fashion-MNIST) that is accepted.
@@ -13,54 +14,32 @@ from typing import Literal
 import numpy as np
 
 Side = Literal["low", "high"]
-EITHER, BOTH = "either", "both"
+
+
+def outlier_scores(scores: np.ndarray | float, refuses: Side) -> np.ndarray:
+    """Scores in the field's orientation, that of pytorch-ood: high means outlier. Its own inverse."""
+    scores = np.asarray(scores, dtype=np.float64)
+    return scores if refuses == "high" else -scores
 
 
 def refused(scores: np.ndarray | float, threshold: float, refuses: Side) -> np.ndarray:
     """Which scores (N,) the threshold refuses: bool (N,)."""
-    scores = np.asarray(scores, dtype=np.float64)
-    return scores < threshold if refuses == "low" else scores > threshold
-
-
-def rule_refused(rule: str, masks: dict[str, np.ndarray]) -> np.ndarray:
-    """Which inputs a rule refuses, from each metric's refusals.
-
-    `rule` is a metric's name, "either" (one refusal is enough) or "both" (all must refuse).
-    Raises KeyError for a metric that is not in `masks`.
-    """
-    if rule == EITHER:
-        return np.logical_or.reduce(list(masks.values()))
-    if rule == BOTH:
-        return np.logical_and.reduce(list(masks.values()))
-    return masks[rule]
-
-
-def refused_by_rule(
-    rule: str, thresholds: dict[str, float], sides: dict[str, Side], scores: dict[str, np.ndarray]
-) -> np.ndarray:
-    """Which of N inputs the rule refuses, bool (N,), from each metric's threshold, side and scores (N,)."""
-    return rule_refused(rule, {name: refused(scores[name], thresholds[name], side) for name, side in sides.items()})
+    return outlier_scores(scores, refuses) > outlier_scores(threshold, refuses)
 
 
 def threshold_at_fpr(reference: np.ndarray, fpr: float, refuses: Side) -> float:
     """The strictest threshold that refuses at most the share `fpr` (0..1) of the reference scores (N,)."""
-    ordered = np.sort(np.asarray(reference, dtype=np.float64))
+    ordered = np.sort(outlier_scores(reference, refuses))
     allowed = int(np.floor(fpr * len(ordered) + 1e-9))
-    last = len(ordered) - 1
-    return float(ordered[min(allowed, last)] if refuses == "low" else ordered[max(last - allowed, 0)])
+    return float(outlier_scores(ordered[max(len(ordered) - 1 - allowed, 0)], refuses))
 
 
 def threshold_at_fnr(comparison: np.ndarray, fnr: float, refuses: Side) -> float:
     """The most lenient threshold that accepts at most the share `fnr` (0..1) of the comparison scores (N,)."""
-    ordered = np.sort(np.asarray(comparison, dtype=np.float64))
-    if refuses == "high":
-        return -threshold_at_fnr(-ordered, fnr, "low")
+    ordered = np.sort(outlier_scores(comparison, refuses))
     accepted = int(np.floor(fnr * len(ordered) + 1e-9))
-    return (
-        float(np.nextafter(ordered[len(ordered) - 1 - accepted], np.inf))
-        if accepted < len(ordered)
-        else float(ordered[0])
-    )
+    least = np.nextafter(ordered[accepted], -np.inf) if accepted < len(ordered) else ordered[-1]
+    return float(outlier_scores(least, refuses))
 
 
 @dataclass(frozen=True)

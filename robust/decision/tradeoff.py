@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robust.decision.thresholds import BOTH, EITHER, Side
-
-Scores = dict[str, np.ndarray]
+from robust.decision.rule import ALL, Rule, Scores
+from robust.decision.thresholds import Side, outlier_scores
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Trade:
     `thresholds` maps each metric of the rule to (L,) finite thresholds; `fpr` (L,) rises and `fnr` (L,) falls, 0..1.
     """
 
-    thresholds: Scores
+    thresholds: dict[str, np.ndarray]
     fpr: np.ndarray
     fnr: np.ndarray
 
@@ -28,34 +27,28 @@ class Trade:
         return {name: float(values[level]) for name, values in self.thresholds.items()}
 
 
-def trade(rule: str, sides: dict[str, Side], reference: Scores, comparison: Scores) -> Trade:
+def trade(rule: Rule, reference: Scores, comparison: Scores) -> Trade:
     """Every step of a rule from refusing nothing of the reference set to refusing nearly all of it.
 
-    `sides` maps the metrics to the side that each refuses; `reference` (N,) and `comparison` (M,) hold their scores.
+    Of `rule` its own thresholds do not count. `reference` (N,) and `comparison` (M,) hold the metrics' scores.
     Level 0 is the strictest threshold that refuses no reference image, level i the strictest that lets each metric
     refuse at most i of them. Levels whose thresholds would be infinite are left out.
     """
-    metrics = rule_metrics(rule, sides)
-    ordered = {name: _suspicious_first(reference[name], sides[name]) for name in metrics}
+    ordered = {name: _suspicious_first(reference[name], rule.sides[name]) for name in rule.metrics}
     levels = min(int(np.isfinite(values).sum()) for values in ordered.values())
-    thresholds = {name: _sign(sides[name]) * values[:levels] for name, values in ordered.items()}
-    refused, all_good = _count_refused(refusal_levels(rule, sides, reference, reference), levels)
-    caught, all_nonsense = _count_refused(refusal_levels(rule, sides, reference, comparison), levels)
+    thresholds = {name: outlier_scores(-values[:levels], rule.sides[name]) for name, values in ordered.items()}
+    refused, all_good = _count_refused(refusal_levels(rule, reference, reference), levels)
+    caught, all_nonsense = _count_refused(refusal_levels(rule, reference, comparison), levels)
     return Trade(thresholds, refused / all_good, (all_nonsense - caught) / all_nonsense)
 
 
-def rule_metrics(rule: str, sides: dict[str, Side]) -> list[str]:
-    """The metrics that a rule listens to."""
-    return list(sides) if rule in (EITHER, BOTH) else [rule]
-
-
-def refusal_levels(rule: str, sides: dict[str, Side], reference: Scores, scores: Scores) -> np.ndarray:
+def refusal_levels(rule: Rule, reference: Scores, scores: Scores) -> np.ndarray:
     """The level of `trade` at which the rule begins to refuse each of M images, int (M,): small is most suspicious."""
     levels = []
-    for name in rule_metrics(rule, sides):
-        ordered = _suspicious_first(reference[name], sides[name])
-        levels.append(np.searchsorted(ordered, _sign(sides[name]) * scores[name], side="right"))
-    return np.maximum.reduce(levels) if rule == BOTH else np.minimum.reduce(levels)
+    for name in rule.metrics:
+        ordered = _suspicious_first(reference[name], rule.sides[name])
+        levels.append(np.searchsorted(ordered, -outlier_scores(scores[name], rule.sides[name]), side="right"))
+    return np.maximum.reduce(levels) if rule.decides == ALL else np.minimum.reduce(levels)
 
 
 def level_at_fpr(found: Trade, fpr: float) -> int:
@@ -80,7 +73,7 @@ def expected_cost(fpr: np.ndarray, fnr: np.ndarray, ratio: float, share: float) 
 def auroc(reference: np.ndarray, comparison: np.ndarray, refuses: Side) -> float:
     """The chance that a comparison score is more suspicious than a reference score, ties counted half: 0..1."""
     ordered = _suspicious_first(reference, refuses)
-    others = _sign(refuses) * np.asarray(comparison, dtype=np.float64)
+    others = -outlier_scores(comparison, refuses)
     below_or_tied = np.searchsorted(ordered, others, "left") + np.searchsorted(ordered, others, "right")
     return float(1 - below_or_tied.mean() / (2 * len(ordered)))
 
@@ -99,13 +92,9 @@ def guard_code(thresholds: dict[str, float], rule: str, world: str = "mnist") ->
     return f"from robust import Guard\n\nguard = Guard.load(\n{arguments})\n"
 
 
-def _sign(refuses: Side) -> int:
-    """Turns scores so that small is suspicious."""
-    return 1 if refuses == "low" else -1
-
-
 def _suspicious_first(scores: np.ndarray, refuses: Side) -> np.ndarray:
-    return np.sort(_sign(refuses) * np.asarray(scores, dtype=np.float64))
+    """Sorted, and turned so that small is suspicious."""
+    return np.sort(-outlier_scores(scores, refuses))
 
 
 def _count_refused(refused_from: np.ndarray, levels: int) -> tuple[np.ndarray, int]:

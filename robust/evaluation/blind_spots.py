@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robust.decision.thresholds import Side, refused
-from robust.decision.tradeoff import Scores
+from robust.decision.rule import Rule, Scores
 
 LIKELIHOOD = "vae_loss"
 
@@ -28,17 +27,14 @@ class BlindSpot:
         return [name for name, share in self.accepted.items() if share < 0.5]
 
 
-def blind_spot(
-    reference: Scores, comparison: Scores, thresholds: dict[str, float], sides: dict[str, Side]
-) -> BlindSpot | None:
+def blind_spot(reference: Scores, comparison: Scores, rule: Rule) -> BlindSpot | None:
     """What the metrics make of a comparison set whose median VAE loss is below the reference set's; else None.
 
-    `reference` (N,) and `comparison` (M,) hold each metric's scores, `sides` the side that each threshold refuses.
+    `reference` (N,) and `comparison` (M,) hold each metric's scores; `rule` has the thresholds.
     """
+    if LIKELIHOOD not in rule.sides:
+        return None
     medians = [float(np.median(scores[LIKELIHOOD])) for scores in (comparison, reference)]
     if medians[0] >= medians[1]:
         return None
-    accepted = {
-        name: float((~refused(comparison[name], thresholds[name], side)).mean()) for name, side in sides.items()
-    }
-    return BlindSpot(*medians, accepted)
+    return BlindSpot(*medians, {name: float((~mask).mean()) for name, mask in rule.refusals(comparison).items()})

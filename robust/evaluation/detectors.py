@@ -19,10 +19,11 @@ from tqdm import tqdm
 
 from robust.data import datasets, image_sets
 from robust.data.image_sets import ImageSet
-from robust.decision.thresholds import BOTH, EITHER, Side, refused, threshold_at_fnr, threshold_at_fpr
+from robust.decision.rule import ALL, ANY
+from robust.decision.thresholds import Side, refused, threshold_at_fnr, threshold_at_fpr
 from robust.decision.tradeoff import auroc
 from robust.evaluation.baselines import Combination, baselines
-from robust.evaluation.baselines.combination import PRODUCT
+from robust.evaluation.baselines.combination import BOTH, EITHER, PRODUCT
 from robust.evaluation.report import Table
 from robust.guard import BATCH, Guard, single_metrics
 from robust.metrics import DeltaZ, Metric, VAELoss
@@ -161,17 +162,18 @@ def combinations(metrics: dict[str, Metric], reference: dict[str, np.ndarray], g
         parts = [metrics[name] for name in names]
         title = " × ".join(part.title for part in parts)
         found.append(Combination("_x_".join(names), title, PRODUCT, parts, reference))
-    if guard.rule in (EITHER, BOTH) and tuple(guard.metrics) != PUBLISHED:
-        parts, word = list(guard.metrics.values()), "any" if guard.rule == EITHER else "all"
-        found.append(Combination(word, f"{word} of the guard's", guard.rule, parts, reference))
+    word = guard.rule.decides
+    if word in (ANY, ALL) and tuple(guard.metrics) != PUBLISHED:
+        how = EITHER if word == ANY else BOTH
+        found.append(Combination(word, f"{word} of the guard's", how, list(guard.metrics.values()), reference))
     return found
 
 
 def default_rule(guard: Guard) -> str:
     """The name of the row that is the guard's default rule."""
-    if guard.rule not in (EITHER, BOTH) or tuple(guard.metrics) == PUBLISHED:
-        return guard.rule
-    return "any" if guard.rule == EITHER else "all"
+    if tuple(guard.metrics) == PUBLISHED and guard.rule.decides in (ANY, ALL):
+        return EITHER if guard.rule.decides == ANY else BOTH
+    return guard.rule.decides
 
 
 def milliseconds(metrics: list[Metric], images: Tensor, predictions: Tensor) -> dict[str, tuple[float, float]]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from robust.data.image_sets import TITLES
 from robust.data.subjects import Subject, subject_of
-from robust.decision.thresholds import BOTH, EITHER, Side, refused_by_rule, threshold_at_fpr
+from robust.decision.rule import ALL, ANY, Rule
+from robust.decision.thresholds import Side, threshold_at_fpr
 from robust.evaluation.blind_spots import blind_spot
 from robust.metrics import DeltaZ, Surprise, VAELoss
 from robust.models.world import SCORES, checked, read_manifest, read_scores
@@ -128,18 +129,19 @@ def confidence_table(comparisons: dict, talk: dict | None, subject: Subject) -> 
     return Table(f"How sure LeNet is of images that are not {subject.plural}", header, rows)
 
 
-def operating_points(reference: dict) -> list[tuple[str, str, dict[str, float]]]:
-    """(what it is called, rule, thresholds) of the published operating points and of each rule at 5 % each."""
+def operating_points(reference: dict) -> list[tuple[str, Rule]]:
+    """The published operating points, and each rule at 5 % for each metric, with what they are called."""
     five = {name: threshold_at_fpr(reference[name], 0.05, side) for name, side in SIDES.items()}
     maximum = {**five, "vae_loss": threshold_at_fpr(reference["vae_loss"], 0.0, "high")}
-    return [
+    points = [
         ("delta_z below its 5th percentile", "delta_z", five),
         ("vae_loss above its maximum", "vae_loss", maximum),
         ("vae_loss above its 95th percentile", "vae_loss", five),
         ("surprise above its 95th percentile", "surprise", five),
-        ("any of the three at 5 %", EITHER, five),
-        ("all of them at 5 %", BOTH, five),
+        ("any of the three at 5 %", ANY, five),
+        ("all of them at 5 %", ALL, five),
     ]
+    return [(title, Rule(thresholds, SIDES, decides)) for title, decides, thresholds in points]
 
 
 def rule_table(reference: dict, comparisons: dict, talk: dict | None) -> Table:
@@ -152,15 +154,14 @@ def rule_table(reference: dict, comparisons: dict, talk: dict | None) -> Table:
         "published FNR",
     ]
     rows = []
-    for title, rule, thresholds in operating_points(reference):
-        used = SIDES if rule in (EITHER, BOTH) else [rule]
-        fpr = refused_by_rule(rule, thresholds, SIDES, reference).mean()
-        fnr = [1 - refused_by_rule(rule, thresholds, SIDES, columns).mean() for columns in comparisons.values()]
+    for title, rule in operating_points(reference):
+        fpr = rule.refused(reference).mean()
+        fnr = [1 - rule.refused(columns).mean() for columns in comparisons.values()]
         said = talk["rules"].get(title) if talk else None
         rows.append(
             [
                 title,
-                ", ".join(f"{thresholds[name]:.3f}" for name in used),
+                ", ".join(f"{rule.thresholds[name]:.3f}" for name in rule.metrics),
                 f"{fpr:.2%}",
                 *[f"{rate:.2%}" for rate in fnr],
             ]
@@ -171,10 +172,10 @@ def rule_table(reference: dict, comparisons: dict, talk: dict | None) -> Table:
 
 def blind_spot_tables(reference: dict, comparisons: dict) -> list[Table]:
     """The sets that the VAE explains better than its own test set, where there are any (Nalisnick et al. 2019)."""
-    five = {name: threshold_at_fpr(reference[name], 0.05, side) for name, side in SIDES.items()}
+    at_five = Rule({name: threshold_at_fpr(reference[name], 0.05, side) for name, side in SIDES.items()}, SIDES, ANY)
     rows = []
     for name, columns in comparisons.items():
-        if found := blind_spot(reference, columns, five, SIDES):
+        if found := blind_spot(reference, columns, at_five):
             shares = [f"{share:.2%}" for share in found.accepted.values()]
             rows.append([name, f"{found.median:.1f}", f"{found.reference_median:.1f}", *shares])
     header = ["set", "median VAE loss", "of the test images", *[f"accepted by {name} at 5 %" for name in SIDES]]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from robust.decision.thresholds import Side
+from robust.decision.thresholds import Side, outlier_scores
 from robust.metrics.base import Metric
 
 TIE = 1e-5  # nets round a score's last digits otherwise in another batch: nearer than this, relatively, is equal
@@ -17,11 +17,10 @@ def tail_probability(scores: np.ndarray, reference: np.ndarray, refuses: Side, t
     A conformal p-value (Bates et al., *Testing for Outliers with Conformal p-values*, 2023): at least 1 / (M + 1).
     Reference scores that are better by no more than tie · (1 + |score|) count as equal.
     """
-    sign = 1 if refuses == "high" else -1
-    ordered = np.sort(sign * np.asarray(reference, dtype=np.float64))
-    scores = np.asarray(scores, dtype=np.float64)
+    ordered = np.sort(outlier_scores(reference, refuses))
+    scores = outlier_scores(scores, refuses)
     slack = np.where(np.isfinite(scores), tie * (1 + np.abs(scores)), 0)
-    at_least = len(ordered) - np.searchsorted(ordered, sign * scores - slack, side="left")
+    at_least = len(ordered) - np.searchsorted(ordered, scores - slack, side="left")
     return np.minimum((at_least + 1) / (len(ordered) + 1), 1.0)
 
 

@@ -184,7 +184,7 @@ def describe(world: World, guard: Guard, files: list[str]) -> dict:
         "world": world.manifest["sha256"],
         "metrics": list(guard.metrics),
         "thresholds": guard.thresholds,
-        "rule": guard.rule,
+        "rule": guard.rule.decides,
         "files": [len(files), digest.hexdigest()],
         "shard": SHARD,
     }

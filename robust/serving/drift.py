@@ -22,7 +22,6 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from robust.decision.thresholds import refused_by_rule
 from robust.guard import Guard, Report
 from robust.serving.stream import Unusable
 
@@ -82,8 +81,7 @@ class DriftWatch:
         self.window, self.alpha = window, alpha
         self.titles = {name: metric.title for name, metric in guard.metrics.items()}
         self.reference = {name: np.sort(guard.reference[name]) for name in guard.metrics}
-        sides = {name: metric.refuses for name, metric in guard.metrics.items()}
-        self.reference_refused = refused_by_rule(guard.rule, guard.thresholds, sides, guard.reference)
+        self.reference_refused = guard.rule.refused(guard.reference)
         self.verdicts: deque[tuple[bool, dict[str, float]]] = deque(maxlen=window)  # refused, scores by metric
         self.seen = 0
         self.every = window // LOOKS

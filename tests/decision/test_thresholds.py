@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from robust.decision.rule import Rule, rule_name
 from robust.decision.thresholds import (
     percentile,
     refused,
-    refused_by_rule,
     threshold_at_fnr,
     threshold_at_fpr,
 )
@@ -35,14 +35,23 @@ def test_infinite_delta_z_is_accepted():
     assert not refused(np.inf, 1e9, "low")
 
 
-def test_either_refuses_at_least_and_both_at_most_as_much_as_each_metric():
-    scores, sides = {"a": SCORES, "b": OTHERS}, {"a": "low", "b": "high"}
-    share = {
-        rule: refused_by_rule(rule, {"a": -1.0, "b": 2.0}, sides, scores).mean()
-        for rule in ("a", "b", "either", "both")
-    }
-    assert share["both"] < min(share["a"], share["b"]) < max(share["a"], share["b"]) < share["either"]
-    assert share["either"] + share["both"] == pytest.approx(share["a"] + share["b"])
+def test_any_refuses_at_least_and_all_at_most_as_much_as_each_metric():
+    scores, rule = {"a": SCORES, "b": OTHERS}, Rule({"a": -1.0, "b": 2.0}, {"a": "low", "b": "high"}, "any")
+    share = {decides: rule.deciding(decides).refused(scores).mean() for decides in ("a", "b", "any", "all")}
+    assert share["all"] < min(share["a"], share["b"]) < max(share["a"], share["b"]) < share["any"]
+    assert share["any"] + share["all"] == pytest.approx(share["a"] + share["b"])
+
+
+def test_rules_go_by_their_old_names_too():
+    assert [rule_name(name, ["a"]) for name in ("either", "both", "any", "all", "a")] == [
+        "any",
+        "all",
+        "any",
+        "all",
+        "a",
+    ]
+    with pytest.raises(ValueError, match='no rule named "sometimes"; there are a, any, all'):
+        rule_name("sometimes", ["a"])
 
 
 def test_percentile_counts_the_reference_at_or_below():

@@ -44,7 +44,7 @@ def test_surprise_is_the_same_when_the_parts_are_rounded_otherwise(guard, world)
 
 
 def test_surprise_is_the_default_rule_and_keeps_one_false_positive_rate(guard, world):
-    assert guard.rule == "surprise"
+    assert guard.rule.decides == "surprise"
     alarms = refused(world.reference["surprise"], guard.thresholds["surprise"], "high")
     assert alarms.mean() == pytest.approx(0.05, abs=1e-3)
 

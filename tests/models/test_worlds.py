@@ -16,6 +16,7 @@ from robust import Guard, cli
 from robust.data import datasets, image_sets
 from robust.data.examples import CLOTHES, EXAMPLES, samples
 from robust.data.image_folder import UnusableDataset, read_image_folder
+from robust.decision.rule import Rule
 from robust.decision.tradeoff import guard_code
 from robust.evaluation.blind_spots import blind_spot
 from robust.inputs.prepare import prepare
@@ -163,11 +164,11 @@ def test_a_blind_spot_is_a_set_with_less_loss_than_the_reference():
     scores = {"vae_loss": np.array([100.0, 110, 120]), "delta_z": np.array([0.3, 0.4, 0.5])}
     easy = {"vae_loss": np.array([10.0, 20, 30]), "delta_z": np.array([0.0, 0.1, 0.4])}
     limits, sides = {"vae_loss": 115, "delta_z": 0.3}, {"vae_loss": "high", "delta_z": "low"}
-    found = blind_spot(scores, easy, limits, sides)
+    found = blind_spot(scores, easy, Rule(limits, sides, "any"))
     assert (found.median, found.reference_median) == (20, 110)
     assert found.accepted == {"vae_loss": 1.0, "delta_z": pytest.approx(1 / 3)}
     assert found.survivors == ["delta_z"]
-    assert blind_spot(easy, scores, limits, sides) is None
+    assert blind_spot(easy, scores, Rule(limits, sides, "any")) is None
 
 
 # --- The app -------------------------------------------------------------------------------------------------------

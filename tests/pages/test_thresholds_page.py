@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from robust.data.examples import samples
-from robust.decision.thresholds import refused, refused_by_rule
+from robust.decision.rule import Rule
+from robust.decision.thresholds import refused
 from robust.guard import Guard
 from robust.models.world import World
 
@@ -72,16 +73,16 @@ def assert_page_agrees(page: Page, rule: str = "surprise", comparison: str = "fa
         # float() of both, since a long number may be written in several ways
         written = re.search(rf"[?&]{metric}=([^&]*)", page.url)
         assert written is None or float(written[1]) == value
-    good = refused_by_rule(rule, now, SIDES, WORLD.reference)
-    nonsense = refused_by_rule(rule, now, SIDES, WORLD.scores[comparison])
+    good = Rule(now, SIDES, rule).refused(WORLD.reference)
+    nonsense = Rule(now, SIDES, rule).refused(WORLD.scores[comparison])
     counts = {"good digits refused": good.sum(), "nonsense accepted": (~nonsense).sum()}
     for words, count in counts.items():
         expect(page.locator(f"[data-cell='{words}'] b")).to_have_text(f"{count:,}")
     scatter, both = page.locator(".st-key-scatter"), dict(list(SIDES.items())[:2])  # of the two metrics on its axes
-    good = refused_by_rule("both", now, both, WORLD.reference)
-    nonsense = refused_by_rule("both", now, both, WORLD.scores[comparison])
+    good = Rule(now, both, "all").refused(WORLD.reference)
+    nonsense = Rule(now, both, "all").refused(WORLD.scores[comparison])
     for cell, mask in (".fpr", good), (".fnr", ~nonsense):
-        text = scatter.locator(f"{cell} td[data-rule=both]").text_content()
+        text = scatter.locator(f"{cell} td[data-rule=all]").text_content()
         assert float(text.removesuffix(" %")) == pytest.approx(100 * mask.mean(), abs=0.051)
 
 
@@ -158,15 +159,15 @@ def test_scatter_lines_are_the_same_thresholds(visit):
 def test_a_link_brings_back_what_was_shown_on_every_page(visit):
     page = visit("thresholds?delta_z=0.31&vae_loss=131.27&rule=both&example=Sandal")
     assert thresholds(page).items() >= LINK.items()
-    assert_page_agrees(page, "both")
+    assert_page_agrees(page, "all")
     page.reload()
     page.locator(".fpr b").first.get_by_text("%").wait_for()
-    assert_page_agrees(page, "both")
+    assert_page_agrees(page, "all")
     assert thresholds(page).items() >= LINK.items()
     page.get_by_role("link", name="Talk", exact=True).click()
     page.locator(".talk").wait_for()
     idle(page)
-    for part in ("talk?", "delta_z=0.31", "vae_loss=131.27", "rule=both", "example=Sandal"):
+    for part in ("talk?", "delta_z=0.31", "vae_loss=131.27", "rule=all", "example=Sandal"):
         assert part in page.url
 
 
@@ -185,9 +186,9 @@ def test_find_me_the_threshold(visit):
     idle(page)
     page.locator(".st-key-use_found button").click()
     idle(page)
-    good = refused_by_rule("both", thresholds(page), SIDES, WORLD.reference)
+    good = Rule(thresholds(page), SIDES, "all").refused(WORLD.reference)
     assert good.mean() <= 0.05
-    assert_page_agrees(page, "both")
+    assert_page_agrees(page, "all")
 
 
 def test_a_refused_digit_opens_on_try_it(visit):

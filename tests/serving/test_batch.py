@@ -180,7 +180,7 @@ def test_only_the_same_run_goes_on(guard, files, tmp_path):
     world, out = World.load(), tmp_path / "scores.parquet"
     with pytest.raises(KeyboardInterrupt):
         batch.score_to_parquet(world, guard, files, out, only_one)
-    others = {"metrics": Guard.of(world), "thresholds": guard.with_thresholds({"vae_loss": 1.0}, "either")}
+    others = {"metrics": Guard.of(world), "thresholds": guard.with_thresholds({"vae_loss": 1.0}, "any")}
     for word, other in others.items():
         with pytest.raises(batch.BatchError, match=f"scores.parquet.parts is of another run .*{word}"):
             batch.score_to_parquet(world, other, files, out, never)

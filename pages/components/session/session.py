@@ -10,7 +10,7 @@ import streamlit as st
 from robust import Guard, Report
 from robust.data.examples import EXAMPLES, own_examples
 from robust.data.image_sets import TITLES
-from robust.decision.thresholds import BOTH, EITHER, Side, refused_by_rule
+from robust.decision.rule import ALL, ANY, OLD_NAMES, Rates, Rule
 from robust.inputs.prepare import Prepared
 from robust.models.world import World, worlds
 
@@ -149,11 +149,7 @@ def image_title(name: str) -> str:
 def rules() -> dict[str, str]:
     """Every rule and what people read: "refuse when …"."""
     titles = {name: metric.title for name, metric in default_guard().metrics.items()}
-    return titles | {EITHER: "any refuses", BOTH: "all refuse"}
-
-
-def sides() -> dict[str, Side]:
-    return {name: metric.refuses for name, metric in default_guard().metrics.items()}
+    return titles | {ANY: "any refuses", ALL: "all refuse"}
 
 
 class Settings:
@@ -178,8 +174,8 @@ class Settings:
         return st.session_state.thresholds
 
     @property
-    def rule(self) -> str:
-        return st.session_state.rule
+    def rule(self) -> Rule:
+        return self.guard.rule
 
     @property
     def comparison(self) -> str:
@@ -187,7 +183,7 @@ class Settings:
 
     @property
     def guard(self) -> Guard:
-        return default_guard().with_thresholds(self.thresholds, self.rule)
+        return default_guard().with_thresholds(self.thresholds, st.session_state.rule)
 
     def set_threshold(self, metric: str, value: float) -> None:
         self.set_thresholds({metric: value})
@@ -195,12 +191,10 @@ class Settings:
     def set_thresholds(self, values: dict[str, float]) -> None:
         st.session_state.thresholds = self.thresholds | {name: float(value) for name, value in values.items()}
 
-    def rates(self, rule: str) -> tuple[float, float]:
-        """FPR and FNR of a rule at the current thresholds, 0..1."""
+    def rates(self, decides: str) -> Rates:
+        """FPR and FNR at the current thresholds when "any", "all" or one metric decides."""
         world = load_world()
-        false_positives = refused_by_rule(rule, self.thresholds, sides(), world.reference)
-        refused = refused_by_rule(rule, self.thresholds, sides(), world.scores[self.comparison])
-        return float(false_positives.mean()), float((~refused).mean())
+        return self.rule.deciding(decides).rates(world.reference, world.scores[self.comparison])
 
 
 # --- The URL: one parameter for each metric's threshold, and these -------------------------------------------------
@@ -212,7 +206,13 @@ _STATE = {"rule": "rule", "set": "comparison", "example": "example", "step": "ta
 def _defaults() -> dict:
     guard, sets = default_guard(), load_world().comparison_sets
     comparison = PREFERRED_COMPARISON if PREFERRED_COMPARISON in sets else sets[0]
-    others = {"rule": guard.rule, "set": comparison, "example": None, "step": 1, "plot": next(iter(guard.metrics))}
+    others = {
+        "rule": guard.rule.decides,
+        "set": comparison,
+        "example": None,
+        "step": 1,
+        "plot": next(iter(guard.metrics)),
+    }
     return guard.thresholds | others | {"world": (worlds() or ["mnist"])[0]}
 
 
@@ -259,7 +259,7 @@ def _read(name: str, text: str) -> float | int | str:
             raise ValueError(f"The link says {_shown(name, text)}, which is not a usable number: the default is shown.")
         return value
     choices = {
-        "rule": {rule: rule for rule in rules()},
+        "rule": {rule: rule for rule in rules()} | OLD_NAMES,
         "set": {known: known for known in load_world().comparison_sets},
         "example": {example: example for example in examples()},
         "step": {str(step): step for step in range(1, len(talk_steps()) + 1)},

@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from pages.components.session.session import default_guard, load_world, set_title, sides
+from pages.components.session.session import default_guard, load_world, set_title
 from robust.evaluation.blind_spots import blind_spot
 
 
 def show_blind_spot(comparison: str) -> None:
     """Say so where the VAE loss is blind to a set, and which metrics survive, at the default thresholds."""
     world, guard = load_world(), default_guard()
-    found = blind_spot(world.reference, world.scores[comparison], guard.thresholds, sides())
+    found = blind_spot(world.reference, world.scores[comparison], guard.rule)
     if found is None:
         return
     titles = {name: metric.title for name, metric in guard.metrics.items()}

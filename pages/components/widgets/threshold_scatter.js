@@ -30,14 +30,14 @@ const refused = (score, threshold, refuses) => (refuses === "low" ? score < thre
 
 // How many points of a set each rule refuses.
 function countRefused([xs, ys], [tx, ty], [sideX, sideY]) {
-  const count = { x: 0, y: 0, either: 0, both: 0 }
+  const count = { x: 0, y: 0, any: 0, all: 0 }
   for (let i = 0; i < xs.length; i++) {
     const byX = refused(xs[i], tx, sideX)
     const byY = refused(ys[i], ty, sideY)
     if (byX) count.x++
     if (byY) count.y++
-    if (byX || byY) count.either++
-    if (byX && byY) count.both++
+    if (byX || byY) count.any++
+    if (byX && byY) count.all++
   }
   return count
 }
@@ -158,7 +158,7 @@ const MARKUP = `
   </tbody>
 </table>`
 
-const RULES = ["x", "y", "either", "both"]
+const RULES = ["x", "y", "any", "all"]
 
 function setAttributes(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
@@ -276,7 +276,7 @@ class ThresholdScatter {
     setAttributes(parts.chart, { viewBox: `0 0 ${width} ${height}` })
     data.names.forEach((name, i) => setText(parts.legend[i], name))
     setText(this.root.querySelector("tr.fpr small"), `good ${data.good} refused`)
-    const names = { x: data.titles[0], y: data.titles[1], either: "either", both: "both" }
+    const names = { x: data.titles[0], y: data.titles[1], any: "any", all: "all" }
     for (const cell of this.cells.thead) setText(cell, names[cell.dataset.rule])
     parts.still.innerHTML = this.bands() + this.axes()
     for (const [i, label] of parts.still.querySelectorAll(".axis-label").entries())
@@ -440,8 +440,8 @@ class ThresholdScatter {
     const shapes = {
       x: box(across, whole.y),
       y: box(whole.x, upright),
-      either: box(across, whole.y) + box(rest, upright),
-      both: box(across, upright),
+      any: box(across, whole.y) + box(rest, upright),
+      all: box(across, upright),
     }
     for (const shade of parts.shades) setAttributes(shade, { d: shapes[data.rule] ?? "" })
     const corner = (word, left, below) =>

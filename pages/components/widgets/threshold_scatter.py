@@ -58,7 +58,7 @@ def threshold_scatter(
     """Show where both sets lie, what the rule refuses, and what each rule would cost at these lines.
 
     set_names: of the reference set and of the comparison set.
-    rule: "either", "both", or the name of a metric; one that is on neither axis shades nothing.
+    rule: "any", "all", or the name of a metric; one that is on neither axis shades nothing.
     on_change: called with the thresholds by metric name when a line is released.
     key: unique on the page.
     input_scores: the input on trial, marked in the plot; None for none.

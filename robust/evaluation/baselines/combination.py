@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from robust.decision.thresholds import BOTH, EITHER, Side
+from robust.decision.thresholds import outlier_scores
 from robust.metrics import Metric
 
-PRODUCT = "product"
+EITHER, BOTH, PRODUCT = "either", "both", "product"
 WORDS = {
     EITHER: "The most suspicious of {} decides, as if either may refuse, at one joint FPR",
     BOTH: "The least suspicious of {} decides, as if all must refuse, at one joint FPR",
@@ -37,7 +37,7 @@ class Combination(Metric):
     ):
         """`reference` holds the scores of every part on good images."""
         self.name, self.title, self.how, self.parts = name, title, how, parts
-        self.reference = {part.name: np.sort(_suspicion(reference[part.name], part.refuses)) for part in parts}
+        self.reference = {part.name: np.sort(outlier_scores(reference[part.name], part.refuses)) for part in parts}
         self.about = WORDS[how].format(" and ".join(part.title for part in parts)) + "."
 
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
@@ -53,10 +53,5 @@ class Combination(Metric):
     def tail(self, part: Metric, scores: np.ndarray) -> np.ndarray:
         """Tail probabilities (N,), in (0, 1]: the image itself is counted in, so that none is 0."""
         good = self.reference[part.name]
-        at_least = len(good) - np.searchsorted(good, _suspicion(scores, part.refuses), side="left")
+        at_least = len(good) - np.searchsorted(good, outlier_scores(scores, part.refuses), side="left")
         return (1 + at_least) / (1 + len(good))
-
-
-def _suspicion(scores: np.ndarray, refuses: Side) -> np.ndarray:
-    """Scores turned so that large is suspicious."""
-    return scores if refuses == "high" else -scores
