@@ -2,7 +2,8 @@
 
 from robust.decision.thresholds import FPR, Percentile
 from robust.guard import Guard, NotReliableClassification, Report
-from robust.inputs.prepare import EmptyImage, UnreadableImage, UnusableImage
+from robust.inputs.decode import UnreadableImage, UnusableImage
+from robust.inputs.objects import EmptyImage
 from robust.models.world import DamagedWorld
 from robust.serving.drift import Drift, DriftWatch
 from robust.serving.stream import Unusable

@@ -12,7 +12,9 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 from robust.data.examples import EXAMPLES, samples
-from robust.inputs.prepare import EmptyImage, UnreadableImage, UnusableImage, open_image, prepare
+from robust.inputs.decode import UnreadableImage, UnusableImage, open_image
+from robust.inputs.objects import EmptyImage
+from robust.inputs.prepare import prepare
 
 NEARLY = 0.01  # mean absolute difference of two preparations of the same drawing
 

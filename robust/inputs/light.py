@@ -1,0 +1,123 @@
+"""Ink on its ground: how far each pixel is from the empty page to white or black, whatever light falls on the page."""
+
+import cv2
+import numpy as np
+
+TOLERANCE = 0.06  # a pixel this near the fitted ground belongs to it
+SHARE = 0.25  # with less of the border explained than this, the picture has no ground
+EVEN = 0.85  # share of the border that a smooth ground explains in even light
+SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
+THICKEST = 0.22  # of the picture's shorter side: no pen stroke is thicker, and no shadow thinner
+
+
+def ink_on_ground(grey: np.ndarray, stepped: bool) -> tuple[np.ndarray, float] | None:
+    """Greys in [0, 1] to ink in [0, 1], bright on black, and its noise (standard deviation).
+
+    stepped: the ink is pen strokes, so that what is thicker is light or shade with edges. None if the picture has no
+    ground: what it shows fills the frame.
+    """
+    ground = _smooth_ground(grey)
+    if ground is None:
+        return None
+    surface, noise, explained = ground
+    if stepped and _is_shaded(grey, surface, explained):
+        found = _stepped_ground(grey)
+        if found is not None:
+            return found
+    return _bright_on_black(grey, surface, noise)
+
+
+def _smooth_ground(grey: np.ndarray) -> tuple[np.ndarray, float, float] | None:
+    """The shading of the empty page (as grey), its noise, and the share of the border that it explains.
+
+    None if there is no ground. It starts from the commonest grey along the border, the rest of which an object may
+    cover, and grows from there: a constant, then a plane, then a quadratic surface, each fitted to the pixels the one
+    before explains; first those of the border alone, since ink in the light can be as grey as paper in the shade.
+    """
+    y, x = [np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape]
+    rows, columns = [np.linspace(0, side - 1, min(side, 48)).round().astype(int) for side in grey.shape]
+    some_y, some_x = y[rows, None], x[None, columns]  # a grid of samples is enough to fit a smooth surface
+    values, terms = grey[np.ix_(rows, columns)].ravel(), _quadratic_terms(some_y, some_x)
+    border = (np.maximum(np.abs(some_y), np.abs(some_x)) > 0.92).ravel()
+    counts = np.bincount((values[border] * 32).astype(int))
+    estimate = (counts.argmax() + 0.5) / 32
+    everywhere = np.ones_like(border)
+    for order, region in [(1, border), *[(3, border)] * 3, *[(6, border)] * 2, *[(6, everywhere)] * 2]:
+        explained = region & (np.abs(values - estimate) < TOLERANCE)
+        if not explained.any():
+            return None
+        weighted = terms[:order] * explained
+        ridge = np.diag([0] + [1e-4 * explained.sum()] * (order - 1))  # no wild slopes from a few pixels
+        surface = np.linalg.solve(weighted @ terms[:order].T + ridge, weighted @ values)
+        estimate = surface @ terms[:order]
+    rest = np.abs(values - estimate)
+    explained = rest < TOLERANCE
+    share = explained[border].mean()
+    if share < SHARE:
+        return None
+    noise = 1.4826 * np.median(rest[explained])
+    constant, slope_y, slope_x, bend_y, bend_x, twist = surface.astype(np.float32)
+    along_y, along_x = constant + slope_y * y + bend_y * y * y, slope_x * x + bend_x * x * x
+    return along_y[:, None] + along_x + np.outer(twist * y, x), noise, share
+
+
+def _is_shaded(grey: np.ndarray, surface: np.ndarray, explained: float) -> bool:
+    """Whether light or shade with edges lies on the border: much that the ground does not explain, and not as ink."""
+    if explained >= EVEN:
+        return False
+    edge = max(2, round(0.03 * min(grey.shape)))
+    inside = (slice(edge, -edge),) * 2
+    border = np.ones(grey.shape, bool)
+    border[inside] = False
+    values, ground = grey[border], surface[border]
+    other = np.abs(values - ground) > TOLERANCE
+    dark, bright = np.minimum(values, ground)[other], np.maximum(values, ground)[other]
+    return other.any() and np.median(dark / bright) > SHADE
+
+
+def _quadratic_terms(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(6, H * W): 1, y, x, y², x², xy over the grid of a column y and a row x."""
+    y, x = [axis.ravel() for axis in np.broadcast_arrays(y, x)]
+    return np.stack([np.ones_like(x), y, x, y * y, x * x, x * y])
+
+
+def _bright_on_black(grey: np.ndarray, ground: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
+    """Ink in [0, 1]: how far each pixel is on its way from the ground to white or black, whichever is stronger;
+    and the noise on that scale.
+
+    As a share of the way, since ink in the shade of a photographed page differs less from the paper than in the light.
+    """
+    brighter = grey - ground
+    floor = max(3 * noise, 2 / 255)
+    sure = np.where(np.abs(brighter) > floor, brighter, 0)
+    if np.square(np.minimum(sure, 0)).sum() > np.square(np.maximum(sure, 0)).sum():
+        sure, ground = -sure, 1 - ground
+    way = np.maximum(1 - ground, 0.25)
+    return np.clip(sure / way, 0, 1), noise / way.min()
+
+
+def _stepped_ground(grey: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Ink and noise as above where shadows with edges lie on the page; None if that does not explain the border.
+
+    The ground is the closing of the picture, for dark ink, or its opening: that removes whatever is thinner than the
+    kernel and keeps larger steps and slopes as they are. (The black top-hat of Serra 1982; Soille 2003, ch. 4.)
+    """
+    values = cv2.medianBlur(np.rint(grey * 255).astype(np.uint8), 3)
+    side = round(THICKEST * min(values.shape)) | 1
+    padded = cv2.copyMakeBorder(values, side, side, side, side, cv2.BORDER_REPLICATE)
+    middle = cv2.medianBlur(cv2.resize(padded, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), (side // 4) * 2 + 1)
+    middle = cv2.resize(middle, padded.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    difference = (padded.astype(np.int16) - middle)[side:-side, side:-side]
+    deviating = np.where(np.abs(difference) > 25, np.square(difference, dtype=np.int32), 0)
+    if deviating[difference > 0].sum() > deviating[difference < 0].sum():
+        padded, values, grey = 255 - padded, 255 - values, 1 - grey
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
+    ground = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)[side:-side, side:-side].astype(np.float32) / 255
+    ground = cv2.GaussianBlur(ground, (0, 0), 1)
+    ink = np.clip((ground - grey) / np.maximum(ground, 0.05), 0, 1)
+    bias = np.median(ink)  # the closing follows the brightest grains of the paper
+    grain = 1.4826 * np.median(np.abs(ink - bias))
+    ink = np.where(ink > bias + 3 * grain, ink - bias, 0)
+    edge = max(2, round(0.02 * min(grey.shape)))
+    border = np.concatenate([ink[:edge].ravel(), ink[-edge:].ravel(), ink[:, :edge].ravel(), ink[:, -edge:].ravel()])
+    return (ink, float(grain)) if (border > 0.15).mean() < 1 - EVEN else None

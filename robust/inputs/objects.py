@@ -1,0 +1,128 @@
+"""Which ink is the object: dirt and what else lies on the page go; several objects of like size are told apart."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from robust.inputs.decode import UnusableImage
+
+MIN_CONTRAST = 0.06  # ink fainter than this (of black to white) is a blank page
+INK_LEVEL = 0.12  # share of the strongest ink from which a pixel surely is ink
+SPECK_SHARE = 0.02  # ink patches with less than this share of the largest patch's ink are dirt
+APART = 0.12  # of the tallest patch's height: patches nearer to each other than this are one object
+FAR = 0.35  # likewise: small patches farther from the object than this are not part of it
+LIKE_HEIGHT, LIKE_INK = 0.6, 0.3  # of the largest object's: what has both is another one
+INNER = 0.1  # of the most ink: an object with more that lies inside the picture goes before one that touches its edge
+
+Box = tuple[float, float, float, float]  # top, bottom, left, right in pixels
+
+
+class EmptyImage(UnusableImage):
+    """A picture without ink: a blank page, one colour, faint noise."""
+
+    def __init__(self):
+        super().__init__("The picture is empty: draw something, or choose a picture with more contrast.")
+
+
+@dataclass
+class Patch:
+    """Connected ink, or several patches of it that lie together: its labels, box and amount of ink."""
+
+    labels: list[int]
+    top: int
+    bottom: int
+    left: int
+    right: int
+    ink: float
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    def distance(self, other: "Patch") -> int:
+        """Between the boxes, along the axis on which they are farther apart; below 0 where they overlap."""
+        return max(
+            max(self.left, other.left) - min(self.right, other.right),
+            max(self.top, other.top) - min(self.bottom, other.bottom),
+        )
+
+    def joined(self, other: "Patch") -> "Patch":
+        return Patch(
+            self.labels + other.labels,
+            min(self.top, other.top),
+            max(self.bottom, other.bottom),
+            min(self.left, other.left),
+            max(self.right, other.right),
+            self.ink + other.ink,
+        )
+
+    def inside(self, box: tuple[int, int, int, int]) -> bool:
+        """Whether the middle lies in (left, top, right, bottom)."""
+        left, top, right, bottom = box
+        return left <= (self.left + self.right) / 2 <= right and top <= (self.top + self.bottom) / 2 <= bottom
+
+    def touches_edge(self, shape: tuple[int, int]) -> bool:
+        return min(self.top, self.left, shape[0] - self.bottom, shape[1] - self.right) <= 1
+
+
+def strongest(ink: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Ink (H, W) scaled to 1 at its strongest, and the mask of what surely is ink. Raises EmptyImage.
+
+    noise: the ink's, as in `light`.
+    """
+    # Thin strokes survive a blur of this radius, single noisy pixels do not.
+    blurred = ndimage.uniform_filter(ink, 2 * (max(ink.shape) // 280) + 1)
+    most = blurred.max()
+    if most < max(MIN_CONTRAST, 5 * noise):
+        raise EmptyImage
+    return np.minimum(ink / most, 1), blurred > INK_LEVEL * most
+
+
+def patches(strong: np.ndarray, ink: np.ndarray) -> tuple[np.ndarray, list[Patch]]:
+    """Each pixel's label (H, W), and the connected patches of the mask, less those with hardly any ink."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(strong.astype(np.uint8), ltype=cv2.CV_32S)
+    weights = np.bincount(labels[strong], ink[strong], count)
+    large = np.flatnonzero(weights >= SPECK_SHARE * weights.max())
+    found = [
+        Patch([int(i)], top, top + height, left, left + width, weights[i])
+        for i, (left, top, width, height, _) in ((i, boxes[i].tolist()) for i in large)
+    ]
+    return labels, found
+
+
+def objects(found: list[Patch], shape: tuple[int, int]) -> list[Patch]:
+    """The object that the patches show, or several of like size, from left to right and then down."""
+    near = APART * max(patch.height for patch in found)
+    groups: list[Patch] = []
+    for patch in found:
+        for other in [group for group in groups if group.distance(patch) < near]:
+            groups.remove(other)
+            patch = patch.joined(other)
+        groups.append(patch)
+    most = max(group.ink for group in groups)
+    inner = [group for group in groups if not group.touches_edge(shape) and group.ink > INNER * most]
+    candidates = inner or groups
+    main = max(candidates, key=lambda group: group.ink)
+    alike = [g for g in candidates if g.height >= LIKE_HEIGHT * main.height and g.ink >= LIKE_INK * main.ink]
+    if len(alike) > 1:
+        return sorted(alike, key=lambda group: (group.left, group.top))
+    for other in groups:
+        if other is not main and not (inner and other.touches_edge(shape)) and main.distance(other) < FAR * main.height:
+            main = main.joined(other)
+    return [main]
+
+
+def alone(ink: np.ndarray, strong: np.ndarray, labels: np.ndarray, kept: list[int]) -> tuple[np.ndarray, Box]:
+    """Ink without the patches that are not kept, and the box of those that are."""
+    mask = np.isin(labels, kept) & strong
+    ink = np.where(strong & ~mask, 0, ink)
+    sure = np.where(mask, ink, 0)
+    return ink, (*_extent(sure.max(axis=1)), *_extent(sure.max(axis=0)))
+
+
+def _extent(profile: np.ndarray) -> tuple[float, float]:
+    """Where the ink begins and ends along one axis, between pixels: half an edge pixel's ink is half a pixel."""
+    where = np.flatnonzero(profile > INK_LEVEL)
+    return where[0] + 1 - float(profile[where[0]]), where[-1] + float(profile[where[-1]])
