@@ -100,7 +100,16 @@ def _formats(start: bytes) -> tuple[str, ...]:
         raise UnreadableImage("This is a PDF, not a picture: take a screenshot of the page, or save it as PNG.")
     if b"<svg" in start.lower():
         raise UnreadableImage("This is an SVG drawing, not a picture of pixels: save it as PNG.")
-    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"):
+    if start[4:8] == b"ftyp" and start[8:12] in (
+        b"heic",
+        b"heix",
+        b"heim",
+        b"heis",
+        b"hevc",
+        b"hevx",
+        b"mif1",
+        b"msf1",
+    ):
         return *FORMATS, *_heif()
     return FORMATS
 

@@ -105,7 +105,9 @@ def _stepped_ground(grey: np.ndarray) -> tuple[np.ndarray, float] | None:
     values = cv2.medianBlur(np.rint(grey * 255).astype(np.uint8), 3)
     side = round(THICKEST * min(values.shape)) | 1
     padded = cv2.copyMakeBorder(values, side, side, side, side, cv2.BORDER_REPLICATE)
-    middle = cv2.medianBlur(cv2.resize(padded, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), (side // 4) * 2 + 1)
+    middle = cv2.medianBlur(
+        cv2.resize(padded, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), (side // 4) * 2 + 1
+    )
     middle = cv2.resize(middle, padded.shape[::-1], interpolation=cv2.INTER_LINEAR)
     difference = (padded.astype(np.int16) - middle)[side:-side, side:-side]
     deviating = np.where(np.abs(difference) > 25, np.square(difference, dtype=np.int32), 0)

@@ -7,8 +7,9 @@ TILT = np.radians(12)  # of a picture held askew
 THICKEST = 0.022  # of the picture's longer side: no printed line is thicker
 SHORTEST = 0.22  # of the side of the picture along it: shorter runs are not looked at
 COVERED = 0.8  # share of a rule that must show from edge to edge
-THIN = 0.6  # share of a line along which nothing thicker crosses it
+THIN = 0.4  # share of a line along which nothing thicker crosses it
 NEAR = 3  # px from its course within which a line is looked for
+SAME = 18  # px: candidates whose ends are no farther apart, both together, are one line
 MOST = 400  # candidates that are looked at
 GAP = 0.03  # of the longer side: a break in a line, and how near to the edge or a corner it must come
 
@@ -46,10 +47,10 @@ def _rest(ink: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
 def _run_lengths(mask: np.ndarray) -> np.ndarray:
     """For each pixel of a mask the length of the vertical run of pixels that it lies in; 0 outside the mask."""
     height = len(mask)
-    row = np.arange(height, dtype=np.int32)[:, None]
-    before = np.maximum.accumulate(np.where(mask, -1, row), 0)
-    after = np.minimum.accumulate(np.where(mask, height, row)[::-1], 0)[::-1]
-    return np.where(mask, after - before - 1, 0)
+    row = np.arange(height, dtype=np.int16)[:, None]
+    before = np.maximum.accumulate(np.where(mask, np.int16(-1), row), 0)
+    after = np.minimum.accumulate(np.where(mask, np.int16(height), row)[::-1], 0)[::-1]
+    return (after - before - 1) * mask
 
 
 def _segments(mask: np.ndarray, across: np.ndarray) -> list[dict]:
@@ -67,7 +68,7 @@ def _segments(mask: np.ndarray, across: np.ndarray) -> list[dict]:
     drawn, drawn_thin = (cv2.dilate(part, column) > 0 for part in (mask.astype(np.uint8), thin))
     segments, taken, x = [], np.full((0, 2), np.inf), np.arange(width)
     for ends in np.stack([first, last], 1):
-        if (np.abs(taken - ends).max(1) < 2 * NEAR).any():  # the same line again
+        if (np.abs(taken - ends).sum(1) < SAME).any():  # the same line again
             continue
         y = np.rint(np.linspace(*ends, width)).astype(int)
         inside = (y >= 0) & (y < height)

@@ -17,6 +17,7 @@ from robust.inputs.decode import SIDE, UnusableImage, open_image
 from robust.inputs.light import ink_on_ground
 from robust.inputs.lines import without_lines
 from robust.inputs.objects import Box, EmptyImage, alone, objects, patches, strongest
+from robust.inputs.pen import PHOTO_TONES, SMALL_TONES, redrawn
 from robust.inputs.placing import middle, place
 from robust.inputs.sheet import cut_to_sheet
 
@@ -37,10 +38,7 @@ class SeveralObjects(UnusableImage):
         return SeveralObjects, (self.boxes, self.picture)
 
 
-# Ink, as a share of the strongest, that becomes 0 and 1: paper has grain and pens have weak spots. What a small picture
-# shows half is the edge of a stroke, blurred by enlarging.
-PHOTO_TONES, SMALL_TONES = (0.1, 0.9), (0.3, 0.7)
-CLEAN = 0.1 / 255  # noise of what a program has drawn: its greys are meant
+DRAWN = 0.8  # share of the border that is of one and the same grey where a program has drawn the picture
 
 
 @dataclass(frozen=True)
@@ -97,9 +95,13 @@ def prepare(
         )
     strokes = ink_share < 1
     small = max(picture.size) <= size
-    page = picture.resize([side * ENLARGED // size for side in picture.size], Image.Resampling.BICUBIC) if small else picture
+    page = (
+        picture.resize([side * ENLARGED // size for side in picture.size], Image.Resampling.BICUBIC)
+        if small
+        else picture
+    )
     sheet = cut_to_sheet(np.asarray(page)) if strokes else None
-    stages, ink, extent = _object(page, sheet, box, strokes, SMALL_TONES if small else PHOTO_TONES)
+    stages, ink, extent = _object(page, sheet, box, strokes, small)
     pixels = place(ink, extent, size, ink_share)
     cut = ink[int(extent[0]) : int(np.ceil(extent[1])), int(extent[2]) : int(np.ceil(extent[3]))]
     return Prepared(torch.from_numpy(pixels)[None], picture, [*stages, ("Cut out", cut), (name, pixels)])
@@ -113,12 +115,12 @@ def _object(
     sheet: np.ndarray | None,
     box: tuple[int, int, int, int] | None,
     strokes: bool,
-    tones: tuple[float, float],
+    small: bool,
 ) -> tuple[Stages, np.ndarray, Box]:
     """The steps to the object in a picture or, where there is ink on it, on the sheet in it; its ink and its box."""
     if sheet is not None:
         try:
-            stages, *found = _object(Image.fromarray(sheet), None, box, strokes, tones)
+            stages, *found = _object(Image.fromarray(sheet), None, box, strokes, small)
             return [("Sheet", sheet), *stages], *found
         except EmptyImage:
             pass
@@ -140,8 +142,8 @@ def _object(
     elif box is not None:
         found = [patch for patch in found if patch.inside(box)]
     ink, extent = alone(ink, strong, labels, [label for patch in found for label in patch.labels])
-    if strokes and noise > CLEAN:
-        ink = np.clip((ink - tones[0]) / (tones[1] - tones[0]), 0, 1)
+    if strokes and (small or not _is_drawn(shades)):
+        ink, extent = redrawn(ink, extent, SMALL_TONES if small else PHOTO_TONES)
     return [*stages, ("Ink", ink)], ink, extent
 
 
@@ -193,6 +195,12 @@ def _is_a_thing(picture: np.ndarray) -> bool:
     thickness = 2 * cv2.distanceTransform(np.pad(sure, 1).astype(np.uint8), cv2.DIST_L2, 5).max()
     shaded = (sure & (picture < 230)).sum() / sure.sum()
     return thickness > 6.6 or (shaded > 0.5 and extent >= 26 / 28 * len(picture))
+
+
+def _is_drawn(shades: np.ndarray) -> bool:
+    """Whether a program has drawn the picture: its greys are meant, and need no cleaning."""
+    border = _border(shades)
+    return np.bincount(border).max() > DRAWN * len(border)
 
 
 def _border(picture: np.ndarray) -> np.ndarray:

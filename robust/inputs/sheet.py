@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-LOOKED_AT = 280  # px: a sheet's outline shows in a small picture as well
+LOOKED_AT = 200  # px: a sheet's outline shows in a small picture as well
 SMALLEST = 100  # px: in smaller pictures nobody looks for a sheet
 MIN_SIDE = 64  # px: smaller "sheets" are objects
 MIN_AREA, MAX_AREA = 0.06, 0.97  # of the picture
@@ -58,15 +58,18 @@ def _inside_margin(picture: np.ndarray) -> np.ndarray | None:
 
 def _corners(picture: np.ndarray) -> np.ndarray | None:
     """The corners (4, 2) of a bright sheet as x, y in pixels, clockwise from the top left one; None for no sheet."""
+    if min(picture.shape[:2]) < SMALLEST:
+        return None
     scale = min(1, LOOKED_AT / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    if min(small.shape[:2]) < SMALLEST:
-        return None
-    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (max(small.shape) // 9,) * 2)
     best, found = 0.0, None
     small = small if small.ndim == 3 else cv2.merge([small] * 3)
-    for channel in (small.max(2), small.min(2)):  # white paper differs from dark desks in one, from coloured ones in the other
-        bare = cv2.medianBlur(cv2.morphologyEx(channel, cv2.MORPH_CLOSE, kernel), 5)  # the ink is gone
+    brightest, darkest = (
+        small.max(2),
+        small.min(2),
+    )  # white paper differs from dark desks in one, from brown ones in both
+    for channel in (darkest, brightest) if np.ptp(small, 2).max() > STEP else (darkest,):
+        bare = _without_ink(channel)
         for threshold in _thresholds(bare):
             outline = _outline((bare > threshold).astype(np.uint8))
             if outline is not None and _is_bare(outline, (channel > threshold).astype(np.uint8)):
@@ -78,13 +81,23 @@ def _corners(picture: np.ndarray) -> np.ndarray | None:
     return _four_corners(found) / scale
 
 
+def _without_ink(channel: np.ndarray) -> np.ndarray:
+    side = max(channel.shape) // 9
+    # Beyond the edge goes on what lies at the edge: a narrow strip of desk is no ink.
+    padded = cv2.copyMakeBorder(channel, side, side, side, side, cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_RECT, (side, side)))
+    return cv2.medianBlur(closed, 5)[side:-side, side:-side]
+
+
 def _thresholds(bare: np.ndarray) -> list[float]:
     """Levels between the greys of ground and sheet: Otsu's, and some around it."""
     otsu, _ = cv2.threshold(bare, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     low, high = np.percentile(bare, [2, 98])
     if high - low < STEP:
         return []
-    return [low + (otsu - low) * share for share in (0.4, 0.7, 1)] + [otsu + (high - otsu) * share for share in (0.3, 0.6)]
+    return [low + (otsu - low) * share for share in (0.4, 0.7, 1)] + [
+        otsu + (high - otsu) * share for share in (0.3, 0.6)
+    ]
 
 
 def _outline(mask: np.ndarray) -> np.ndarray | None:
