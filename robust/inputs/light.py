@@ -5,7 +5,7 @@ import numpy as np
 
 TOLERANCE = 0.06  # a pixel this near the fitted ground belongs to it
 SHARE = 0.25  # with less of the border explained than this, the picture has no ground
-EVEN = 0.85  # share of the border that a smooth ground explains in even light
+EVEN = 0.8  # share of the border that a smooth ground explains in even light
 SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
 THICKEST = 0.22  # of the picture's shorter side: no pen stroke is thicker, and no shadow thinner
 
@@ -72,7 +72,7 @@ def _is_shaded(grey: np.ndarray, surface: np.ndarray, explained: float) -> bool:
     values, ground = grey[border], surface[border]
     other = np.abs(values - ground) > TOLERANCE
     dark, bright = np.minimum(values, ground)[other], np.maximum(values, ground)[other]
-    return other.any() and np.median(dark / bright) > SHADE
+    return other.any() and np.median(dark / np.maximum(bright, 1e-3)) > SHADE
 
 
 def _quadratic_terms(y: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -16,6 +16,11 @@ FAR = 0.35  # likewise: small patches farther from the object than this are not 
 LIKE_HEIGHT, LIKE_INK = 0.6, 0.3  # of the largest object's: what has both is another one
 INNER = 0.1  # of the most ink: an object with more that lies inside the picture goes before one that touches its edge
 
+AT_EDGE, THICK = (
+    0.5,
+    0.24,
+)  # of the longest side: what is in touch with the picture's edge for longer, and thicker, is cut off
+
 Box = tuple[float, float, float, float]  # top, bottom, left, right in pixels
 
 
@@ -114,12 +119,23 @@ def objects(found: list[Patch], shape: tuple[int, int]) -> list[Patch]:
     return [main]
 
 
-def alone(ink: np.ndarray, strong: np.ndarray, labels: np.ndarray, kept: list[int]) -> tuple[np.ndarray, Box]:
-    """Ink without the patches that are not kept, and the box of those that are."""
-    mask = np.isin(labels, kept) & strong
-    ink = np.where(strong & ~mask, 0, ink)
-    sure = np.where(mask, ink, 0)
-    return ink, (*_extent(sure.max(axis=1)), *_extent(sure.max(axis=0)))
+def alone(ink: np.ndarray, strong: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, Box]:
+    """Ink without the strong ink that is not in the mask `sure`, and the box of what is."""
+    ink = np.where(strong & ~sure, 0, ink)
+    own = np.where(sure, ink, 0)
+    return ink, (*_extent(own.max(axis=1)), *_extent(own.max(axis=0)))
+
+
+def thickness(mask: np.ndarray) -> float:
+    """The width of the widest place of a mask in pixels; at the edge of the picture it goes on."""
+    return 2 * float(cv2.distanceTransform(np.pad(mask, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 5).max())
+
+
+def is_cut_off(mask: np.ndarray, box: Box) -> bool:
+    """Whether an object is part of a thing that goes on beyond the picture: thicker than strokes, and long at its edge."""
+    longest = max(box[1] - box[0], box[3] - box[2])
+    contact = max(side.sum() for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+    return contact > AT_EDGE * longest and thickness(mask) > THICK * longest
 
 
 def _extent(profile: np.ndarray) -> tuple[float, float]:

@@ -6,7 +6,7 @@ photo, step by step: the sheet, the light on it, the lines printed on it, the di
 `UnusableImage` with one sentence for the user.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,8 +16,8 @@ from PIL import Image, ImageOps
 from robust.inputs.decode import SIDE, UnusableImage, open_image
 from robust.inputs.light import ink_on_ground
 from robust.inputs.lines import without_lines
-from robust.inputs.objects import Box, EmptyImage, alone, objects, patches, strongest
-from robust.inputs.pen import PHOTO_TONES, SMALL_TONES, redrawn
+from robust.inputs.objects import Box, EmptyImage, alone, is_cut_off, objects, patches, strongest
+from robust.inputs.pen import redrawn
 from robust.inputs.placing import middle, place
 from robust.inputs.sheet import cut_to_sheet
 
@@ -101,50 +101,63 @@ def prepare(
         else picture
     )
     sheet = cut_to_sheet(np.asarray(page)) if strokes else None
-    stages, ink, extent = _object(page, sheet, box, strokes, small)
-    pixels = place(ink, extent, size, ink_share)
-    cut = ink[int(extent[0]) : int(np.ceil(extent[1])), int(extent[2]) : int(np.ceil(extent[3]))]
-    return Prepared(torch.from_numpy(pixels)[None], picture, [*stages, ("Cut out", cut), (name, pixels)])
+    found = _find_object(page, sheet, box, strokes, small)
+    (top, bottom, left, right), ink = found.box, found.ink
+    # A thing that the picture shows in part fills the frame, as it filled the picture.
+    pixels = place(ink, found.box, size, 1 if found.cut_off else ink_share)
+    cut = ink[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
+    return Prepared(torch.from_numpy(pixels)[None], picture, [*found.stages, ("Cut out", cut), (name, pixels)])
 
 
-Stages = list[tuple[str, np.ndarray]]
+@dataclass(frozen=True)
+class _Found:
+    """An object's ink (H, W), its box, whether the edge of the picture cuts it off, and the steps on the way to it."""
+
+    ink: np.ndarray
+    box: Box
+    cut_off: bool
+    stages: list[tuple[str, np.ndarray]]
 
 
-def _object(
+def _find_object(
     page: Image.Image,
     sheet: np.ndarray | None,
     box: tuple[int, int, int, int] | None,
     strokes: bool,
     small: bool,
-) -> tuple[Stages, np.ndarray, Box]:
-    """The steps to the object in a picture or, where there is ink on it, on the sheet in it; its ink and its box."""
+) -> _Found:
+    """The object in a picture or, where there is ink on it, on the sheet in it."""
     if sheet is not None:
         try:
-            stages, *found = _object(Image.fromarray(sheet), None, box, strokes, small)
-            return [("Sheet", sheet), *stages], *found
+            found = _find_object(Image.fromarray(sheet), None, box, strokes, small)
+            return replace(found, stages=[("Sheet", sheet), *found.stages])
         except EmptyImage:
             pass
     shades = _grey(page)
     grey = shades.astype(np.float32) / 255
     stages = [("Greyscale", shades)]
-    found = ink_on_ground(grey, stepped=strokes)
-    if found is None:  # the picture fills its frame: all of it is the object
-        return [*stages, ("Ink", grey)], grey, (0, grey.shape[0], 0, grey.shape[1])
-    ink, noise = found
+    ground = ink_on_ground(grey, stepped=strokes)
+    if ground is None:  # the picture fills its frame: all of it is the object
+        return _Found(grey, (0, grey.shape[0], 0, grey.shape[1]), False, [*stages, ("Ink", grey)])
+    ink, noise = ground
     if strokes:
         ink = without_lines(ink, noise)
     ink, strong = strongest(ink, noise)
     labels, found = patches(strong, ink)
-    if strokes and box is None:
+    if box is not None:
+        found = [patch for patch in found if patch.inside(box)]
+    elif strokes:
         found = objects(found, strong.shape)
         if len(found) > 1:
             raise SeveralObjects([(patch.left, patch.top, patch.right, patch.bottom) for patch in found], page)
-    elif box is not None:
-        found = [patch for patch in found if patch.inside(box)]
-    ink, extent = alone(ink, strong, labels, [label for patch in found for label in patch.labels])
-    if strokes and (small or not _is_drawn(shades)):
-        ink, extent = redrawn(ink, extent, SMALL_TONES if small else PHOTO_TONES)
-    return [*stages, ("Ink", ink)], ink, extent
+    sure = np.isin(labels, [label for patch in found for label in patch.labels]) & strong
+    ink, extent = alone(ink, strong, sure)
+    cut_off = False
+    if strokes and box != EVERYWHERE:
+        cut_off = is_cut_off(sure, extent)
+        if not cut_off:
+            ink, extent = redrawn(ink, sure, extent, small, drawn=_is_drawn(shades))
+    return _Found(ink, extent, cut_off, [*stages, ("Ink", ink)])
 
 
 def _grey(picture: Image.Image) -> np.ndarray:
