@@ -7,6 +7,7 @@ TOLERANCE = 0.06  # a pixel this near the fitted ground belongs to it
 SHARE = 0.25  # with less of the border explained than this, the picture has no ground
 EVEN = 0.8  # share of the border that a smooth ground explains in even light
 SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
+RESIDUE = 0.3  # of the ink: what is left of the edges of shadows is weaker
 THICKEST = 0.22  # of the picture's shorter side: no pen stroke is thicker, and no shadow thinner
 
 
@@ -120,6 +121,7 @@ def _stepped_ground(grey: np.ndarray) -> tuple[np.ndarray, float] | None:
     bias = np.median(ink)  # the closing follows the brightest grains of the paper
     grain = 1.4826 * np.median(np.abs(ink - bias))
     ink = np.where(ink > bias + 3 * grain, ink - bias, 0)
+    ink[ink < RESIDUE * np.percentile(ink, 99.5)] = 0
     edge = max(2, round(0.02 * min(grey.shape)))
     border = np.concatenate([ink[:edge].ravel(), ink[-edge:].ravel(), ink[:, :edge].ravel(), ink[:, -edge:].ravel()])
     return (ink, float(grain)) if (border > 0.15).mean() < 1 - EVEN else None

@@ -1,47 +1,56 @@
 """Printed lines on the page: rules, squares, boxes, tables and axes go; ink that crosses them stays whole."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 TILT = np.radians(12)  # of a picture held askew
 THICKEST = 0.022  # of the picture's longer side: no printed line is thicker
 SHORTEST = 0.22  # of the side of the picture along it: shorter runs are not looked at
-COVERED = 0.8  # share of a rule that must show from edge to edge
-THIN = 0.4  # share of a line along which nothing thicker crosses it
+COVERED = 0.8  # share of a line that must show
+THIN = 0.4  # share of a line along which nothing thicker lies across it
 NEAR = 3  # px from its course within which a line is looked for
 SAME = 18  # px: candidates whose ends are no farther apart, both together, are one line
 MOST = 400  # candidates that are looked at
 GAP = 0.03  # of the longer side: a break in a line, and how near to the edge or a corner it must come
+ALIKE = 1.7  # lines of one frame differ in thickness and strength by no more than this factor
+
+
+@dataclass(frozen=True)
+class Run:
+    """A straight thin run along x: from `start` to `end`, at row course[x]; its thickness in pixels, its ink."""
+
+    start: int
+    end: int
+    course: np.ndarray
+    thickness: float
+    ink: float
+
+    def is_like(self, other: "Run") -> bool:
+        return all(
+            max(mine, its) <= ALIKE * min(mine, its)
+            for mine, its in ((self.thickness, other.thickness), (self.ink, other.ink))
+        )
 
 
 def without_lines(ink: np.ndarray, noise: float) -> np.ndarray:
     """Ink (H, W) in [0, 1], without straight runs that go from edge to edge or form a frame; noise as in `light`.
 
-    A run across nothing but ink of the page's own is no line: where nothing else is left, all stays.
+    Where next to nothing else is left, the runs are what somebody has drawn, and all stays.
     """
     mask = ink > max(0.04, 4 * noise)
     if not 0 < mask.mean() < 0.5:
         return ink
-    rest = _rest(ink, mask)
-    return ink if rest is None or rest.max() < 0.5 * ink.max() else rest
-
-
-def _rest(ink: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-    """The ink outside the lines; None where there are none."""
-    views = [(mask, False), (mask.T, True)]  # lines along x; those along y are lines along x of the transposed
-    runs, lines = [], []
-    for view, _ in views:
-        across = _run_lengths(np.ascontiguousarray(view))
-        runs.append(across)
-        lines.append(_segments(view, across))
-    kept = _in_frames(lines, mask.shape)
-    if not any(kept):
-        return None
+    # Lines along y are lines along x of the transposed picture.
+    views = [(view, _run_lengths(view > 0)) for view in (ink * mask, np.ascontiguousarray((ink * mask).T))]
+    lines = _in_frames([_runs(*view) for view in views], ink.shape)
     gone = np.zeros_like(mask)
-    for (view, _), across, segments, target in zip(views, runs, kept, (gone, gone.T)):
-        for segment in segments:
-            _mark(target, across, segment)
-    return np.where(gone, 0, ink)
+    for (view, across), runs, target in zip(views, lines, (gone, gone.T)):
+        for run in runs:
+            _mark(target, view, across, run)
+    rest = np.where(gone, 0, ink)
+    return rest if rest.max() >= 0.5 * ink.max() else ink
 
 
 def _run_lengths(mask: np.ndarray) -> np.ndarray:
@@ -53,10 +62,10 @@ def _run_lengths(mask: np.ndarray) -> np.ndarray:
     return (after - before - 1) * mask
 
 
-def _segments(mask: np.ndarray, across: np.ndarray) -> list[dict]:
-    """Straight thin runs along x: where they begin and end, their course (y for each x), their thickness."""
-    height, width = mask.shape
-    longest = max(mask.shape)
+def _runs(ink: np.ndarray, across: np.ndarray) -> list[Run]:
+    """Straight thin runs along x in ink (H, W); across: the thickness of the ink at each pixel, along y."""
+    height, width = ink.shape
+    longest = max(ink.shape)
     thin = ((across > 0) & (across <= max(3, THICKEST * longest))).astype(np.uint8)
     votes = round(SHORTEST * width)
     found = cv2.HoughLines(thin, 1, np.radians(0.5), votes, min_theta=np.pi / 2 - TILT, max_theta=np.pi / 2 + TILT)
@@ -65,26 +74,25 @@ def _segments(mask: np.ndarray, across: np.ndarray) -> list[dict]:
     rho, theta = found[:MOST, 0, 0], found[:MOST, 0, 1]
     first, last = rho / np.sin(theta), (rho - (width - 1) * np.cos(theta)) / np.sin(theta)
     column = np.ones((2 * NEAR + 1, 1), np.uint8)
-    drawn, drawn_thin = (cv2.dilate(part, column) > 0 for part in (mask.astype(np.uint8), thin))
-    segments, taken, x = [], np.full((0, 2), np.inf), np.arange(width)
+    drawn, drawn_thin = (cv2.dilate(part, column) > 0 for part in ((ink > 0).astype(np.uint8), thin))
+    runs, taken, x = [], np.full((0, 2), np.inf), np.arange(width)
     for ends in np.stack([first, last], 1):
-        if (np.abs(taken - ends).sum(1) < SAME).any():  # the same line again
+        if (np.abs(taken - ends).sum(1) < SAME).any():
             continue
         y = np.rint(np.linspace(*ends, width)).astype(int)
-        inside = (y >= 0) & (y < height)
         course = np.clip(y, 0, height - 1)
-        hit = drawn[course, x] & inside
-        before = len(segments)
+        hit = drawn[course, x] & (y == course)
+        hit_thin = drawn_thin[course, x] & hit
+        before = len(runs)
         for start, end in _stretches(hit, round(GAP * longest)):
-            whole, thin_part = hit[start:end].mean(), drawn_thin[course[start:end], x[start:end]].mean()
-            if end - start >= votes and whole >= COVERED and thin_part >= THIN:
-                at = x[start:end][drawn_thin[course[start:end], x[start:end]]]
-                runs = across[np.clip(course[at] + np.arange(-NEAR, NEAR + 1)[:, None], 0, height - 1), at]
-                thickness = np.median(np.where(runs > 0, runs, height).min(0))
-                segments.append({"start": start, "end": end, "course": course, "thickness": thickness})
-        if len(segments) > before:
+            if end - start >= votes and hit[start:end].mean() >= COVERED and hit_thin[start:end].mean() >= THIN:
+                at = start + np.flatnonzero(hit_thin[start:end])
+                beside = np.clip(course[at] + np.arange(-NEAR, NEAR + 1)[:, None], 0, height - 1)
+                thickness = np.where(across[beside, at] > 0, across[beside, at], height).min(0)
+                runs.append(Run(start, end, course, np.median(thickness), np.median(ink[beside, at].max(0))))
+        if len(runs) > before:
             taken = np.vstack([taken, ends])
-    return segments
+    return runs
 
 
 def _stretches(hit: np.ndarray, gap: int) -> list[tuple[int, int]]:
@@ -96,38 +104,38 @@ def _stretches(hit: np.ndarray, gap: int) -> list[tuple[int, int]]:
     return list(zip(where[np.r_[0, breaks + 1]], where[np.r_[breaks, len(where) - 1]] + 1))
 
 
-def _in_frames(lines: list[list[dict]], shape: tuple[int, int]) -> list[list[dict]]:
-    """Of the segments along x and along y those both of whose ends lie at the edge of the picture or on one another."""
+def _in_frames(lines: list[list[Run]], shape: tuple[int, int]) -> list[list[Run]]:
+    """Of the runs along x and along y those both of whose ends lie at the edge of the picture or on one another."""
     near = GAP * max(shape)
     kept = [list(lines[0]), list(lines[1])]
     while True:
         before = sum(map(len, kept))
         for i in (0, 1):
             width = shape[1 - i]
-            kept[i] = [s for s in kept[i] if all(_held(s, at, width, kept[1 - i], near) for at in ("start", "end"))]
+            kept[i] = [
+                run
+                for run in kept[i]
+                if all(_is_held(run, x, width, kept[1 - i], near) for x in (run.start, run.end - 1))
+            ]
         if sum(map(len, kept)) == before:
             return kept
 
 
-def _held(segment: dict, at: str, width: int, crossing: list[dict], near: float) -> bool:
-    """Whether one end of a segment lies at the edge of the picture or on a crossing segment."""
-    x = segment[at]
+def _is_held(run: Run, x: int, width: int, crossing: list[Run], near: float) -> bool:
+    """Whether a run's end at x lies at the edge of the picture or on a crossing run of its kind."""
     if x <= near or x >= width - near:
         return True
-    y = segment["course"][min(x, width - 1)]
+    y = run.course[x]
     return any(
-        other["start"] - near <= y <= other["end"] + near
-        and abs(other["course"][min(y, len(other["course"]) - 1)] - x) <= near
+        other.start - near <= y <= other.end + near and abs(other.course[y] - x) <= near and other.is_like(run)
         for other in crossing
     )
 
 
-def _mark(gone: np.ndarray, across: np.ndarray, segment: dict) -> None:
-    """Mark a line's pixels, save where it is thicker than elsewhere: there ink crosses it."""
-    thickness = segment["thickness"]
-    limit = 1.7 * thickness + 1.5
-    reach = int(np.ceil(thickness / 2)) + 3
-    x = np.arange(segment["start"], segment["end"])
-    for offset in range(-reach, reach + 1):
-        y = np.clip(segment["course"][x] + offset, 0, len(across) - 1)
-        gone[y, x] |= (across[y, x] > 0) & (across[y, x] <= limit)
+def _mark(gone: np.ndarray, ink: np.ndarray, across: np.ndarray, run: Run) -> None:
+    """Mark a line's pixels, save where it is thicker or darker than elsewhere: there ink crosses it."""
+    reach = int(np.ceil(run.thickness / 2)) + NEAR
+    x = np.arange(run.start, run.end)
+    y = np.clip(run.course[x] + np.arange(-reach, reach + 1)[:, None], 0, len(ink) - 1)
+    thickness = across[y, x]
+    gone[y, x] |= (thickness > 0) & (thickness <= ALIKE * run.thickness + 1.5) & (ink[y, x] <= ALIKE * run.ink)
