@@ -274,3 +274,30 @@ def batch(world, images, searched, ray):
     from robust.evaluation.throughput import run, tables
 
     click.echo(as_text(tables(run(world_folder(world), images, searched, ray))))
+
+
+@benchmark.command()
+@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@click.option("--count", default=30, show_default=True, type=click.IntRange(1), help="Sheets of each kind.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Chooses writers, pens and light.")
+@click.option(
+    "--folder", "folders", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Also the pictures in this folder, which has a labels.csv: file,label,kind.",
+)  # fmt: skip
+@click.option(
+    "--failures", type=click.Path(path_type=Path, dir_okay=False), help="PNG to show the failing pictures on."
+)
+def inputs(world, count, seed, folders, failures):
+    """Digits on paper of many kinds, rendered and your own: how many are read and accepted."""
+    from robust.evaluation.inputs import contact_sheet, run
+    from robust.evaluation.report import as_text
+    from robust.guard import Guard
+
+    guard = Guard.load(world_folder(world), metrics=("surprise",))
+    try:
+        tables, outcomes = run(guard, world_folder(world), count, seed, list(folders))
+    except (FileNotFoundError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(as_text(tables))
+    if failures:
+        contact_sheet(outcomes).save(failures)
