@@ -4,6 +4,10 @@ import cv2
 import numpy as np
 
 TOLERANCE = 0.06  # a pixel this near the fitted ground belongs to it
+FRAME, PAGE = (
+    0.15,
+    0.4,
+)  # the border is a frame where its grey has less of the picture than this, another more than that
 SHARE = 0.25  # with less of the border explained than this, the picture has no ground
 EVEN = 0.8  # share of the border that a smooth ground explains in even light
 SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
@@ -40,9 +44,13 @@ def _smooth_ground(grey: np.ndarray) -> tuple[np.ndarray, float, float] | None:
     some_y, some_x = y[rows, None], x[None, columns]  # a grid of samples is enough to fit a smooth surface
     values, terms = grey[np.ix_(rows, columns)].ravel(), _quadratic_terms(some_y, some_x)
     border = (np.maximum(np.abs(some_y), np.abs(some_x)) > 0.92).ravel()
-    counts = np.bincount((values[border] * 32).astype(int))
-    estimate = (counts.argmax() + 0.5) / 32
     everywhere = np.ones_like(border)
+    counts, all_counts = (np.bincount((values[part] * 32).astype(int), minlength=33) for part in (border, everywhere))
+    common, most = counts.argmax(), all_counts.argmax()
+    of_border = all_counts[max(0, common - 1) : common + 2].sum()
+    if of_border < FRAME * len(values) and all_counts[most] > PAGE * len(values):
+        common, border = most, everywhere
+    estimate = (common + 0.5) / 32
     for order, region in [(1, border), *[(3, border)] * 3, *[(6, border)] * 2, *[(6, everywhere)] * 2]:
         explained = region & (np.abs(values - estimate) < TOLERANCE)
         if not explained.any():

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 TILT = np.radians(12)  # of a picture held askew
-THICKEST = 0.022  # of the picture's longer side: no printed line is thicker
+THICKEST = 0.04  # of the picture's longer side: no printed line is thicker
 SHORTEST = 0.22  # of the side of the picture along it: shorter runs are not looked at
+THIN_PX = 3  # or this many pixels
 COVERED = 0.8  # share of a line that must show
 THIN = 0.4  # share of a line along which nothing thicker lies across it
 NEAR = 3  # px from its course within which a line is looked for
@@ -66,7 +67,7 @@ def _runs(ink: np.ndarray, across: np.ndarray) -> list[Run]:
     """Straight thin runs along x in ink (H, W); across: the thickness of the ink at each pixel, along y."""
     height, width = ink.shape
     longest = max(ink.shape)
-    thin = ((across > 0) & (across <= max(3, THICKEST * longest))).astype(np.uint8)
+    thin = ((across > 0) & (across <= max(THIN_PX, THICKEST * longest))).astype(np.uint8)
     votes = round(SHORTEST * width)
     found = cv2.HoughLines(thin, 1, np.radians(0.5), votes, min_theta=np.pi / 2 - TILT, max_theta=np.pi / 2 + TILT)
     if found is None:
@@ -106,7 +107,7 @@ def _stretches(hit: np.ndarray, gap: int) -> list[tuple[int, int]]:
 
 def _in_frames(lines: list[list[Run]], shape: tuple[int, int]) -> list[list[Run]]:
     """Of the runs along x and along y those both of whose ends lie at the edge of the picture or on one another."""
-    near = GAP * max(shape)
+    near = NEAR + GAP * max(shape)
     kept = [list(lines[0]), list(lines[1])]
     while True:
         before = sum(map(len, kept))

@@ -14,6 +14,7 @@ SPECK_SHARE = 0.02  # ink patches with less than this share of the largest patch
 APART = 0.12  # of the tallest patch's height: patches nearer to each other than this are one object
 FAR = 0.35  # likewise: small patches farther from the object than this are not part of it
 LIKE_HEIGHT, LIKE_INK = 0.6, 0.3  # of the largest object's: what has both is another one
+FLAT, WIDE = 0.12, 0.7  # a line under the object: its height, of its width; its width, of the object's
 INNER = 0.1  # of the most ink: an object with more that lies inside the picture goes before one that touches its edge
 
 AT_EDGE, THICK = (
@@ -45,6 +46,20 @@ class Patch:
     @property
     def height(self) -> int:
         return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    def underlines(self, other: "Patch") -> bool:
+        """Whether this is a flat line below the other, as wide as that."""
+        return (
+            self.height <= max(3, FLAT * self.width)
+            and self.width >= WIDE * other.width
+            and self.top >= other.bottom - 1
+            and self.left < other.right
+            and self.right > other.left
+        )
 
     def distance(self, other: "Patch") -> int:
         """Between the boxes, along the axis on which they are farther apart; below 0 where they overlap."""
@@ -99,6 +114,8 @@ def patches(strong: np.ndarray, ink: np.ndarray) -> tuple[np.ndarray, list[Patch
 
 def objects(found: list[Patch], shape: tuple[int, int]) -> list[Patch]:
     """The object that the patches show, or several of like size, from left to right and then down."""
+    largest = max(found, key=lambda patch: patch.ink)
+    found = [patch for patch in found if not patch.underlines(largest)]
     near = APART * max(patch.height for patch in found)
     groups: list[Patch] = []
     for patch in found:
