@@ -34,6 +34,19 @@ class SeveralObjects(UnusableImage):
         self.boxes = boxes
         self.picture = picture
 
+    def cut_out(self, which: int) -> Image.Image:
+        """One of the digits with the paper around it, as far as no other digit begins."""
+        left, top, right, bottom = box = self.boxes[which]
+        room = max(right - left, bottom - top) // 4
+        others = [other for other in self.boxes if other != box]
+        for other in others:
+            room = min(room, max(left - other[2], other[0] - right, top - other[3], other[1] - bottom) - 1)
+        room = max(room, 0)
+        width, height = self.picture.size
+        return self.picture.crop(
+            (max(0, left - room), max(0, top - room), min(width, right + room), min(height, bottom + room))
+        )
+
     def __reduce__(self):  # exceptions come back from worker processes pickled
         return SeveralObjects, (self.boxes, self.picture)
 

@@ -95,6 +95,7 @@ def test_several_digits_are_told_apart_and_each_can_be_read(guard):
     ] == [2, 7]
     copied = pickle.loads(pickle.dumps(refusal.value))
     assert copied.boxes == refusal.value.boxes and str(copied) == str(refusal.value)
+    assert [guard.inspect(refusal.value.cut_out(i)).prediction for i in (0, 1)] == [2, 7]
     alone = prepare(page, box=refusal.value.boxes[1]).pixels
     assert (alone - prepare(written((7, 220, 130))).pixels).abs().mean() < 0.01
 
