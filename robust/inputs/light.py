@@ -11,6 +11,7 @@ FRAME, PAGE = (
 SHARE = 0.25  # with less of the border explained than this, the picture has no ground
 EVEN = 0.8  # share of the border that a smooth ground explains in even light
 SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
+ON_STEP = 0.1  # how far the ground steps up or down within 5 pixels at the edge of a shadow
 RESIDUE = 0.3  # of the ink: what is left of the edges of shadows is weaker
 THICKEST = 0.22  # of the picture's shorter side: no pen stroke is thicker, and no shadow thinner
 
@@ -106,7 +107,8 @@ def _bright_on_black(grey: np.ndarray, ground: np.ndarray, noise: float) -> tupl
 
 
 def _stepped_ground(grey: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Ink and noise as above where shadows with edges lie on the page; None if that does not explain the border.
+    """Ink and noise as above where shadows with edges lie on the page; None if that does not explain the border, or
+    leaves little but the steps themselves.
 
     The ground is the closing of the picture, for dark ink, or its opening: that removes whatever is thinner than the
     kernel and keeps larger steps and slopes as they are. (The black top-hat of Serra 1982; Soille 2003, ch. 4.)
@@ -127,7 +129,9 @@ def _stepped_ground(grey: np.ndarray) -> tuple[np.ndarray, float] | None:
     ink = np.where(ink > bias + floor, ink - bias, 0)
     edge = max(2, round(0.02 * min(grey.shape)))
     border = np.concatenate([ink[:edge].ravel(), ink[-edge:].ravel(), ink[:, :edge].ravel(), ink[:, -edge:].ravel()])
-    return (ink, float(grain)) if (border > 0.15).mean() < 1 - EVEN else None
+    steps = cv2.morphologyEx(ground, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > ON_STEP
+    is_clear = (border > 0.15).mean() < 1 - EVEN and ink[steps].sum() < 0.5 * ink.sum()
+    return (ink, float(grain)) if is_clear else None
 
 
 def _is_bright_ink(padded: np.ndarray, side: int) -> bool:

@@ -51,6 +51,7 @@ class SeveralObjects(UnusableImage):
         return SeveralObjects, (self.boxes, self.picture)
 
 
+FULL = 0.35  # of a sheet: where ink covers more, it is no sheet of paper
 DRAWN = 0.8  # share of the border that is of one and the same grey where a program has drawn the picture
 
 
@@ -113,7 +114,7 @@ def prepare(
         if small
         else picture
     )
-    sheet = cut_to_sheet(np.asarray(page)) if strokes else None
+    sheet = cut_to_sheet(np.asarray(page)) if strokes and not small else None
     found = _find_object(page, sheet, box, strokes, small)
     (top, bottom, left, right), ink = found.box, found.ink
     # A thing that the picture shows in part fills the frame, as it filled the picture.
@@ -143,7 +144,8 @@ def _find_object(
     if sheet is not None:
         try:
             found = _find_object(Image.fromarray(sheet), None, box, strokes, small)
-            return replace(found, stages=[("Sheet", sheet), *found.stages])
+            if (found.ink > 0.5).mean() < FULL:
+                return replace(found, stages=[("Sheet", sheet), *found.stages])
         except EmptyImage:
             pass
     shades = _grey(page)

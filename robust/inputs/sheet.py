@@ -6,7 +6,7 @@ import numpy as np
 LOOKED_AT = 200  # px: a sheet's outline shows in a small picture as well
 SMALLEST = 100  # px: in smaller pictures nobody looks for a sheet
 MIN_SIDE = 64  # px: smaller "sheets" are objects
-MIN_AREA, MAX_AREA = 0.06, 0.97  # of the picture
+MIN_AREA, MAX_AREA = 0.1, 0.97  # of the picture
 PLAIN = 6  # of 255: a margin added by a program differs by no more, save for JPEG's traces
 SOLID = 0.9  # share of its hull that a sheet fills
 BARE = 0.8  # share of a sheet without ink
