@@ -21,11 +21,12 @@ def redrawn(ink: np.ndarray, sure: np.ndarray, box: Box, small: bool, drawn: boo
     top, bottom, left, right = box
     longest = max(bottom - top, right - left)
     thick = thickness(sure) / longest
+    shaded = _is_shaded(ink, sure)
+    if thick > THICK and (small or shaded):
+        return ink, box
     if small:
         tones = SMALL_TONES
-        if thick > THICK:
-            return ink, box
-    elif THIN < thick < THICK and _is_shaded(ink, sure):
+    elif thick > THIN and shaded:
         tones = SHADED_TONES
     elif drawn:
         return ink, box
