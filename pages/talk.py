@@ -18,7 +18,8 @@ from pages.components.views.metric_plot import metric_plot
 from pages.components.views.pictures import as_picture, claim
 from pages.components.widgets.stage import stage
 from robust import Report, UnusableImage
-from robust.inputs.prepare import Prepared, open_image
+from robust.inputs.decode import open_image
+from robust.inputs.prepare import Prepared
 
 CSS = """
 <style>

@@ -1,9 +1,13 @@
 """Try it: give the classifier a picture, see its answer, and whether to trust it."""
 
+import hashlib
 import html
+import io
+from urllib.parse import urlsplit
 
 import numpy as np
 import streamlit as st
+from PIL import Image, ImageDraw
 from streamlit_drawable_canvas import st_canvas
 
 from pages.components.session.navigation import enter_through_app
@@ -24,13 +28,19 @@ from pages.components.views.metric_plot import metric_plot
 from pages.components.views.pictures import as_picture, claim, example_thumbnails, probability_bars, thumbnail_of
 from pages.components.views.why import show_why
 from pages.components.widgets.gallery import gallery
-from robust import Report, UnusableImage
+from robust import Report, SeveralObjects, UnusableImage
 from robust.data.examples import OF_DATASET
 from robust.decision.thresholds import threshold_at_fpr
 from robust.inputs.prepare import Prepared
 
 WAYS = ("Draw", "Upload", "Camera", "Gallery")
 PAD = 280
+GUIDE_FRAME = """
+[data-testid=stCameraInput] > div { position: relative; }
+[data-testid=stCameraInput] > div:has(video)::after { content: ""; position: absolute; left: 50%; top: calc(50% - 20px);
+  height: 55%; aspect-ratio: 1; transform: translate(-50%, -50%); border: 2px dashed rgba(255, 255, 255, .8);
+  border-radius: 8px; pointer-events: none; }
+"""
 HANDED_OVER = ""  # name of the handed-over picture in the gallery
 
 # --- The picture ---------------------------------------------------------------------------------------------------
@@ -47,14 +57,28 @@ def picked_picture() -> bytes | None:
     if way == "Draw":
         return drawing()
     if way == "Upload":
-        file = st.file_uploader(
-            "A photo or drawing, at most 10 MB", type=["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"]
-        )
+        # Of any type: a file that the browser turns away would leave the last one's answer on the stage.
+        file = st.file_uploader("A photo or drawing: PNG, JPEG, HEIC and others")
         return file.getvalue() if file else None
     if way == "Camera":
-        file = st.camera_input(f"Hold a {load_world().subject.noun}, or anything else, before the camera")
-        return file.getvalue() if file else None
+        return photograph()
     return picked_example()
+
+
+def photograph() -> bytes | None:
+    """The camera, with a guide frame; or why the browser gives none."""
+    address = urlsplit(st.context.url or "")
+    if address.scheme == "http" and address.hostname not in ("localhost", "127.0.0.1", "::1"):
+        st.warning(
+            "Browsers give a camera to pages from https or from this machine only. Whoever runs the app can start it "
+            "with a certificate: --server.sslCertFile and --server.sslKeyFile. *Upload* works here, too: phones then "
+            "offer their camera.",
+            icon=":material/no_photography:",
+        )
+        return None
+    st.html(f"<style>{GUIDE_FRAME}</style>")
+    file = st.camera_input(f"Hold a {load_world().subject.noun}, or anything else, before the camera")
+    return file.getvalue() if file else None
 
 
 def drawing() -> bytes | None:
@@ -117,14 +141,20 @@ def show_verdict(report: Report) -> None:
 
 
 def show_pictures(prepared: Prepared) -> None:
-    """The picture as given, and as the net sees it: 28x28, enlarged, not blurred."""
-    seen = as_picture(prepared.pixels)
-    st.html(
-        "<div class='pictures'>"
-        f"<figure><img src='{as_data_url(prepared.original)}' alt='the picture as given'><figcaption>as given</figcaption></figure>"
-        f"<figure><img class='pixels' src='{as_data_url(seen)}' alt='the picture as the net sees it'>"
-        "<figcaption>as the net sees it</figcaption></figure></div>"
-    )
+    """The steps from the picture as given to what the net sees: 28x28, enlarged, not blurred."""
+    steps = dict(prepared.steps)
+    shown = [
+        ("as given", prepared.original),
+        *((name.lower(), steps[name]) for name in ("Sheet", "Ink") if name in steps),
+    ]
+    figures = "".join(_figure(picture, caption) for caption, picture in shown)
+    seen = _figure(as_picture(prepared.pixels), "as the net sees it", "class='pixels'")
+    st.html(f"<div class='pictures'>{figures}{seen}</div>")
+
+
+def _figure(picture: Image.Image, caption: str, attributes: str = "") -> str:
+    alt = "the picture " + caption if caption.startswith("as ") else "the " + caption
+    return f"<figure><img {attributes} src='{as_data_url(picture)}' alt='{alt}'><figcaption>{caption}</figcaption></figure>"
 
 
 def show_scores(report: Report) -> None:
@@ -222,25 +252,49 @@ def answer(picture_file: bytes | None, picture: tuple[Prepared, Report] | None, 
         show_why(picture_file, report)
 
 
-def judged(picture: bytes | None) -> tuple[tuple[Prepared, Report] | None, str]:
-    """The picture's report; or None and what to tell the visitor."""
-    if picture is None:
-        return None, {"Draw": f"Draw a {load_world().subject.noun}, or anything else"}.get(
-            st.session_state.way, "Choose a picture"
-        )
+def judged(file: bytes | None) -> tuple[bytes | None, tuple[Prepared, Report] | None, str]:
+    """The picture file that is judged, its report, or None and what to tell the visitor."""
+    if file is None:
+        words = {"Draw": f"Draw a {load_world().subject.noun}, or anything else"}
+        return None, None, words.get(st.session_state.way, "Choose a picture")
     try:
-        return judge(picture), ""
+        try:
+            return file, judge(file), ""
+        except SeveralObjects as several:
+            digit = picked_digit(several, file)
+            return (digit, judge(digit), "") if digit else (file, None, str(several))
     except UnusableImage as error:
         st.error(str(error), icon=":material/broken_image:")
-        return None, "Nothing to read yet"
+        return file, None, str(error)
+
+
+def picked_digit(several: SeveralObjects, picture_file: bytes) -> bytes | None:
+    """The picture with a box around each digit, and each digit to be clicked; the clicked one as a picture file."""
+    file = hashlib.sha256(picture_file).hexdigest()
+    chosen = st.session_state.picked_digit[1] if st.session_state.get("picked_digit", ("",))[0] == file else None
+    st.info(f"{several} Click the one to read.", icon=":material/filter_2:")
+    marked = several.picture.convert("RGB")
+    for box in several.boxes:
+        ImageDraw.Draw(marked).rectangle(box, outline="#0B6BCB", width=max(2, max(marked.size) // 150))
+    st.image(marked)
+    digits = [several.cut_out(i) for i in range(len(several.boxes))]
+    buttons = [(str(i), f"digit {i + 1}", as_data_url(digit.convert("RGB"))) for i, digit in enumerate(digits)]
+    picked = gallery("Digits in the picture", buttons, chosen, key="digits", version=file)
+    if picked and picked != chosen:
+        st.session_state.picked_digit = (file, picked)
+        st.rerun()
+    if chosen is None:
+        return None
+    buffer = io.BytesIO()
+    digits[int(chosen)].save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 enter_through_app()
 Settings()  # what the link says, before anything is shown
 input_column, answer_column = st.columns([300, 1000], gap="medium")
 with input_column:
-    picture_file = picked_picture()
-    picture, message = judged(picture_file)
+    picture_file, picture, message = judged(picked_picture())
 st.session_state.last_way = st.session_state.way
 if picture:
     st.session_state.picture = picture_file  # for the other pages

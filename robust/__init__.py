@@ -2,7 +2,9 @@
 
 from robust.decision.thresholds import FPR, Percentile
 from robust.guard import Guard, NotReliableClassification, Report
-from robust.inputs.prepare import EmptyImage, UnreadableImage, UnusableImage
+from robust.inputs.decode import UnreadableImage, UnusableImage
+from robust.inputs.objects import EmptyImage
+from robust.inputs.prepare import SeveralObjects
 from robust.models.world import DamagedWorld
 from robust.serving.drift import Drift, DriftWatch
 from robust.serving.stream import Unusable
@@ -17,6 +19,7 @@ __all__ = [
     "NotReliableClassification",
     "Percentile",
     "Report",
+    "SeveralObjects",
     "UnreadableImage",
     "Unusable",
     "UnusableImage",

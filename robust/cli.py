@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 
 from robust.data.datasets import DATASETS, UnusableDataset
+from robust.inputs.decode import PICTURE_SUFFIXES
 from robust.models.world import WEIGHTS, DamagedWorld, world_folder
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 BATCH = 256
 LISTED = 10  # unreadable files named after a run
 
@@ -34,22 +34,25 @@ def main():
     """May I trust what this classifier just said?"""
 
 
-def image_paths(paths: tuple[Path, ...]) -> Iterator[Path]:
-    """Files as given; folders become the image files below them, sorted by name."""
+def image_paths(paths: tuple[Path, ...], others: list[Path]) -> Iterator[Path]:
+    """Files as given; folders become the picture files below them, sorted by name. All else below goes to `others`."""
     for path in paths:
         if path.is_dir():
-            yield from images_below(path)
+            yield from images_below(path, others)
         else:
             yield path
 
 
-def images_below(folder: Path) -> Iterator[Path]:
+def images_below(folder: Path, others: list[Path]) -> Iterator[Path]:
     for name in sorted(os.listdir(folder)):
         path = folder / name
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.is_dir():
+            if not path.is_symlink():
+                yield from images_below(path, others)
+        elif path.suffix.lower() in PICTURE_SUFFIXES:
             yield path
-        elif path.is_dir() and not path.is_symlink():
-            yield from images_below(path)
+        else:
+            others.append(path)
 
 
 @main.command()
@@ -74,6 +77,9 @@ def score(paths, world, rule, metrics, out, workers, address):
     --out writes the same rows to a Parquet file instead, from all cores, with a progress bar. A run that was
     interrupted goes on where it stopped when the same command is given again.
 
+    Of a folder every file of a picture format is read, or gets a row that says why not; how many others there are is
+    said on stderr.
+
     Exits 0 when every file was scored, 1 when some could not be read.
     """
     from robust.guard import Guard
@@ -88,8 +94,11 @@ def score(paths, world, rule, metrics, out, workers, address):
         guard = Guard.of(loaded, rule=rule, metrics=metrics.split(",") if metrics else None)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    files = map(str, image_paths(paths))
+    others: list[Path] = []
+    files = map(str, image_paths(paths, others))
     failures = print_scores(guard, files) if out is None else write_scores(loaded, guard, files, out, workers, address)
+    if others:
+        click.echo(f"Left out, since their names are not those of pictures: {len(others):,}.", err=True)
     sys.exit(1 if failures else 0)
 
 
@@ -265,3 +274,30 @@ def batch(world, images, searched, ray):
     from robust.evaluation.throughput import run, tables
 
     click.echo(as_text(tables(run(world_folder(world), images, searched, ray))))
+
+
+@benchmark.command()
+@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@click.option("--count", default=30, show_default=True, type=click.IntRange(1), help="Sheets of each kind.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Chooses writers, pens and light.")
+@click.option(
+    "--folder", "folders", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Also the pictures in this folder, which has a labels.csv: file,label,kind.",
+)  # fmt: skip
+@click.option(
+    "--failures", type=click.Path(path_type=Path, dir_okay=False), help="PNG to show the failing pictures on."
+)
+def inputs(world, count, seed, folders, failures):
+    """Digits on paper of many kinds, rendered and your own: how many are read and accepted."""
+    from robust.evaluation.inputs import contact_sheet, run
+    from robust.evaluation.report import as_text
+    from robust.guard import Guard
+
+    guard = Guard.load(world_folder(world), metrics=("surprise",))
+    try:
+        tables, outcomes = run(guard, world_folder(world), count, seed, list(folders))
+    except (FileNotFoundError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(as_text(tables))
+    if failures:
+        contact_sheet(outcomes).save(failures)

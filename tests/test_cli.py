@@ -101,3 +101,14 @@ def test_the_figures_in_the_readme_are_todays():
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     markdown = CliRunner().invoke(main, ["report", "--markdown"]).stdout.strip()
     assert f"<!-- report -->\n\n{markdown}\n\n<!-- /report -->" in readme
+
+
+def test_files_of_picture_formats_are_never_skipped_silently(folder):
+    EXAMPLES["Digit 7"]().convert("RGB").save(folder / "digit.AVIF")
+    (folder / "drawing.svg").write_text("<svg></svg>")
+    (folder / "layers.psd").write_bytes(b"8BPS")
+    result = CliRunner().invoke(main, ["score", "--metrics", "vae_loss", str(folder)])
+    rows = {Path(row["path"]).name: row for row in map(json.loads, result.stdout.splitlines())}
+    assert rows["digit.AVIF"]["prediction"] == 7
+    assert "SVG" in rows["drawing.svg"]["error"] and "not a picture" in rows["layers.psd"]["error"]
+    assert "notes.txt" not in rows and "not those of pictures: 1" in result.stderr

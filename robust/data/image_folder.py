@@ -12,7 +12,8 @@ from tqdm import tqdm
 from robust.data.datasets import DATASETS, Dataset, UnusableDataset
 from robust.data.image_sets import TITLES
 from robust.data.subjects import Subject
-from robust.inputs.prepare import UnusableImage, open_image, whole
+from robust.inputs.decode import UnusableImage, open_image
+from robust.inputs.prepare import whole
 
 TEST_SHARE = 0.2  # of each class, where there is no test/
 MIN_TRAIN, MIN_TEST = 200, 100  # a threshold that refuses 5 % rests on five of 100 test images

@@ -16,7 +16,7 @@ from torchvision.transforms import functional as transforms
 from tqdm import tqdm
 
 from robust.data import datasets, strokes
-from robust.inputs.prepare import prepare
+from robust.inputs.prepare import EVERYWHERE, prepare
 
 TITLES = {
     "mnist": "MNIST",
@@ -177,7 +177,8 @@ def _framed(image: np.ndarray) -> np.ndarray:
 
 
 def _prepare_all(pictures: Iterable) -> Tensor:
-    return torch.stack([prepare(picture).pixels for picture in pictures])
+    """All ink of a picture is one object, even where a user would be asked which of two to read."""
+    return torch.stack([prepare(picture, box=EVERYWHERE).pixels for picture in pictures])
 
 
 def _no_class(images: Tensor) -> ImageSet:

@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from robust.inputs.prepare import UnusableImage, open_image
+from robust.inputs.decode import UnusableImage, open_image
 
 SMALLEST, LARGEST = 28, 64
 CHUNK = 1024

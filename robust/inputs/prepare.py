@@ -2,44 +2,57 @@
 
 MNIST digits are bright ink on black, scaled (keeping their proportions, antialiased) so that the longest side of
 the ink is 20 pixels, and placed in 28x28 by their centre of mass. `prepare` does that to a drawing, a scan or a
-photo; `open_image` reads anything that can be a picture. Both raise `UnusableImage` with one sentence for the user.
+photo, step by step: the sheet, the light on it, the lines printed on it, the digit. What cannot be judged raises
+`UnusableImage` with one sentence for the user.
 """
 
-import io
-import os
-import warnings
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from scipy import ndimage
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # only what we mean to read: EPS would start a program
-MAX_PIXELS = 50_000_000
-SIDE = 560  # longest side of the picture that is shown and worked on: 28 source pixels for each of MNIST's 20
+from robust.inputs.decode import SIDE, UnusableImage, open_image
+from robust.inputs.light import ink_on_ground
+from robust.inputs.lines import without_lines
+from robust.inputs.objects import Box, EmptyImage, alone, is_cut_off, objects, patches, strongest
+from robust.inputs.pen import redrawn
+from robust.inputs.placing import middle, place
+from robust.inputs.sheet import cut_to_sheet
+
 INK_SHARE = 20 / 28  # MNIST: the longest side of the ink, as a share of the frame
-BACKGROUND_TOLERANCE = 0.06  # a pixel this near the fitted background belongs to it
-BACKGROUND_SHARE = 0.25  # with less of the border explained than this, the picture has no background
-MIN_CONTRAST = 0.06  # ink fainter than this (of black to white) is a blank page
-INK_LEVEL = 0.12  # share of the strongest ink from which a pixel surely is ink
-SPECK_SHARE = 0.02  # ink patches with less than this share of the largest patch's ink are dirt
+EVERYWHERE = (0, 0, SIDE, SIDE)  # the box of any picture
+ENLARGED = 280  # px: so large are pictures made that are as small as the nets' own, but not of their kind
 
 
-class UnusableImage(ValueError):
-    """The picture cannot be judged; the message is one sentence fit to show to a user."""
+class SeveralObjects(UnusableImage):
+    """More than one digit. `boxes` says where, as (left, top, right, bottom) in pixels of the PIL image `picture`."""
+
+    def __init__(self, boxes: list[tuple[int, int, int, int]], picture: Image.Image):
+        super().__init__(f"I see {len(boxes)} digits: I read one at a time.")
+        self.boxes = boxes
+        self.picture = picture
+
+    def cut_out(self, which: int) -> Image.Image:
+        """One of the digits with the paper around it, as far as no other digit begins."""
+        left, top, right, bottom = box = self.boxes[which]
+        room = max(right - left, bottom - top) // 4
+        others = [other for other in self.boxes if other != box]
+        for other in others:
+            room = min(room, max(left - other[2], other[0] - right, top - other[3], other[1] - bottom) - 1)
+        room = max(room, 0)
+        width, height = self.picture.size
+        return self.picture.crop(
+            (max(0, left - room), max(0, top - room), min(width, right + room), min(height, bottom + room))
+        )
+
+    def __reduce__(self):  # exceptions come back from worker processes pickled
+        return SeveralObjects, (self.boxes, self.picture)
 
 
-class UnreadableImage(UnusableImage):
-    """Not a picture, damaged, too large, or of a kind we do not read."""
-
-
-class EmptyImage(UnusableImage):
-    """A picture without ink: a blank page, one colour, faint noise."""
-
-    def __init__(self):
-        super().__init__("The picture is empty: draw something, or choose a picture with more contrast.")
+FULL = 0.35  # of a sheet: where ink covers more, it is no sheet of paper
+DRAWN = 0.8  # share of the border that is of one and the same grey where a program has drawn the picture
 
 
 @dataclass(frozen=True)
@@ -65,147 +78,23 @@ class Prepared:
         return [(name, _shown(array)) for name, array in self.stages]
 
 
-# --- Reading -------------------------------------------------------------------------------------------------------
+def prepare(
+    source,
+    size: int = 28,
+    channels: int = 1,
+    ink_share: float | None = INK_SHARE,
+    box: tuple[int, int, int, int] | None = None,
+) -> Prepared:
+    """Any source `open_image` reads, as a picture like those the nets know.
 
-
-def open_image(source) -> Image.Image:
-    """Any source as an upright opaque picture, mode 'L' or 'RGB', at most 560 px a side.
-
-    source: path, bytes, binary file, PIL image, or array / tensor of shape (H, W), (H, W, C) or (C, H, W) with C of
-    1, 3 or 4, as bool, 0..255 (integers), 0..65535 (uint16) or 0..1 (floats). Raises UnreadableImage.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of large or slightly odd files; we refuse or read them
-        try:
-            return _normalise(_decode(source))
-        except UnusableImage:
-            raise
-        except (Image.DecompressionBombError, MemoryError):
-            raise _too_large() from None
-        except Exception:  # Pillow's readers answer damaged files with many kinds of exception
-            raise UnreadableImage(
-                "This picture could not be read: it is damaged or of an unknown kind; save it again as PNG or JPEG."
-            ) from None
-
-
-def _decode(source) -> Image.Image:
-    if isinstance(source, (str, Path)):
-        if not os.path.isfile(source):
-            raise UnreadableImage(f"There is no picture file at {source}: check the path.")
-        if not os.access(source, os.R_OK):
-            raise UnreadableImage(f"The file {source} may not be read: check its permissions.")
-        with open(source, "rb") as file:
-            return _decode_file(file)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode_file(io.BytesIO(source))
-    if hasattr(source, "read"):
-        return _decode_file(source)
-    if isinstance(source, Image.Image):
-        _check_size(*source.size)
-        return source.copy()
-    if isinstance(source, torch.Tensor):
-        source = source.detach().cpu()
-        source = source.float().numpy() if source.is_floating_point() else source.numpy()
-    return _from_array(np.asarray(source))
-
-
-def _decode_file(file) -> Image.Image:
-    if not file.read(1):
-        raise UnreadableImage("This file is empty (zero bytes): choose another picture.")
-    file.seek(0)
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except Image.UnidentifiedImageError:
-        raise UnreadableImage(
-            "This file is not a picture we can read: use PNG, JPEG, WebP, GIF, BMP or TIFF."
-        ) from None
-    _check_size(*image.size)  # the header alone tells; nothing is decoded yet
-    image.draft(None, (2 * SIDE, 2 * SIDE))  # large JPEGs decode straight to a smaller size
-    image.load()
-    return image
-
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise _too_large()
-    if width * height == 0:
-        raise UnreadableImage("This picture has no pixels: choose another one.")
-
-
-def _too_large() -> UnreadableImage:
-    return UnreadableImage(f"This picture is too large: use one of at most {MAX_PIXELS // 1_000_000} megapixels.")
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-    if array.ndim == 3 and array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
-        array = np.moveaxis(array, 0, -1)
-    is_picture = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
-    if not is_picture or array.dtype.kind not in "buif":
-        raise UnreadableImage(
-            "This array is not a picture: give numbers of shape (H, W), (H, W, C) or (C, H, W) with 1, 3 or 4 channels."
-        )
-    _check_size(array.shape[1], array.shape[0])
-    if not np.isfinite(array).all():
-        raise UnreadableImage("This array holds values that are not numbers (NaN or infinite): replace them first.")
-    brightest = {"b": 1, "f": 1}.get(array.dtype.kind, 65535 if array.dtype == np.uint16 else 255)
-    if array.min() < 0 or array.max() > brightest + 1e-3:
-        raise UnreadableImage("This array is out of range: give integers from 0 to 255 or floats from 0 to 1.")
-    if array.dtype != np.uint8:
-        array = np.rint(np.clip(array.astype(np.float32) / brightest, 0, 1) * 255).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(array.squeeze(-1) if array.shape[2:] == (1,) else array))
-
-
-def _normalise(image: Image.Image) -> Image.Image:
-    """Upright, 8 bits, opaque, mode 'L' or 'RGB', at most SIDE pixels a side."""
-    ImageOps.exif_transpose(image, in_place=True)
-    if image.mode[0] in "IF":  # 16-bit, 32-bit or float greys
-        image = _eight_bits(image)
-    if image.has_transparency_data:
-        return _flatten(_shrink(image if image.mode == "RGBA" else image.convert("RGBA")))
-    if image.mode in ("1", "LA", "La"):
-        image = image.convert("L")
-    return _shrink(image if image.mode in ("L", "RGB") else image.convert("RGB"))
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    values = values.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise UnreadableImage("This picture holds values that are not numbers (NaN or infinite): save it again as PNG.")
-    low, high = min(0, values.min()), max(1, values.max())  # no agreed range: stretch what leaves 0..1
-    return Image.fromarray(np.rint((values - low) / (high - low) * 255).astype(np.uint8))
-
-
-def _shrink(image: Image.Image) -> Image.Image:
-    scale = SIDE / max(image.size)
-    if scale >= 1:
-        return image
-    size = [max(1, round(scale * side)) for side in image.size]
-    return image.resize(size, Image.Resampling.BOX, reducing_gap=2)
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Lay a transparent picture on white if what it shows is dark, on black if it is bright: so it stays visible."""
-    alpha = np.asarray(image.getchannel("A"), dtype=np.float32)
-    brightness = np.average(image.convert("L"), weights=alpha) if alpha.any() else 0
-    ground = Image.new("RGBA", image.size, "white" if brightness < 128 else "black")
-    return Image.alpha_composite(ground, image).convert("RGB")
-
-
-# --- Preparing -----------------------------------------------------------------------------------------------------
-
-
-def prepare(source, size: int = 28, channels: int = 1, ink_share: float | None = INK_SHARE) -> Prepared:
-    """Any source `open_image` reads, as a picture like those the nets know. Raises UnreadableImage, EmptyImage.
-
-    ink_share: the longest side of the object as a share of the frame. Below 1 the object is centred by its mass, as in
-    MNIST; at 1 it fills the frame and is centred by its box, as in Fashion-MNIST. Both are grey. None takes the picture
-    whole: its middle square, scaled, with 1 or 3 channels.
+    ink_share: the longest side of the object as a share of the frame. Below 1 the object is pen strokes, centred by
+    their mass, as in MNIST; at 1 it fills the frame and is centred by its box, as in Fashion-MNIST. Both are grey. None
+    takes the picture whole: its middle square, scaled, with 1 or 3 channels.
+    box: one of those of `SeveralObjects`: all ink in it is the digit.
+    Raises UnreadableImage, EmptyImage and, for pen strokes, SeveralObjects.
     """
     picture = open_image(source)
-    shades = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
+    shades = _grey(picture)
     if shades.min() == shades.max():
         raise EmptyImage
     name = f"{size}×{size}"
@@ -218,11 +107,76 @@ def prepare(source, size: int = 28, channels: int = 1, ink_share: float | None =
         return Prepared(
             torch.from_numpy(np.float32(ready) / 255)[None], picture, [("Greyscale", shades), (name, ready)]
         )
-    ink, box = find_ink(shades.astype(np.float32) / 255)
-    cut = ink[int(box[0]) : int(np.ceil(box[1])), int(box[2]) : int(np.ceil(box[3]))]
-    pixels = place(ink, box, size, ink_share)
-    stages = [("Greyscale", shades), ("Ink", ink), ("Cut out", cut), (name, pixels)]
-    return Prepared(torch.from_numpy(pixels)[None], picture, stages)
+    strokes = ink_share < 1
+    small = max(picture.size) <= size
+    page = (
+        picture.resize([side * ENLARGED // size for side in picture.size], Image.Resampling.BICUBIC)
+        if small
+        else picture
+    )
+    sheet = cut_to_sheet(np.asarray(page)) if strokes and not small else None
+    found = _find_object(page, sheet, box, strokes, small)
+    (top, bottom, left, right), ink = found.box, found.ink
+    # A thing that the picture shows in part fills the frame, as it filled the picture.
+    pixels = place(ink, found.box, size, 1 if found.cut_off else ink_share)
+    cut = ink[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
+    return Prepared(torch.from_numpy(pixels)[None], picture, [*found.stages, ("Cut out", cut), (name, pixels)])
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An object's ink (H, W), its box, whether the edge of the picture cuts it off, and the steps on the way to it."""
+
+    ink: np.ndarray
+    box: Box
+    cut_off: bool
+    stages: list[tuple[str, np.ndarray]]
+
+
+def _find_object(
+    page: Image.Image,
+    sheet: np.ndarray | None,
+    box: tuple[int, int, int, int] | None,
+    strokes: bool,
+    small: bool,
+) -> _Found:
+    """The object in a picture or, where there is ink on it, on the sheet in it."""
+    if sheet is not None:
+        try:
+            found = _find_object(Image.fromarray(sheet), None, box, strokes, small)
+            if (found.ink > 0.5).mean() < FULL:
+                return replace(found, stages=[("Sheet", sheet), *found.stages])
+        except EmptyImage:
+            pass
+    shades = _grey(page)
+    grey = shades.astype(np.float32) / 255
+    stages = [("Greyscale", shades)]
+    ground = ink_on_ground(grey, stepped=strokes)
+    if ground is None:  # the picture fills its frame: all of it is the object
+        return _Found(grey, (0, grey.shape[0], 0, grey.shape[1]), False, [*stages, ("Ink", grey)])
+    ink, noise = ground
+    if strokes:
+        ink = without_lines(ink, noise)
+    ink, strong = strongest(ink, noise)
+    labels, found = patches(strong, ink)
+    if box is not None:
+        found = [patch for patch in found if patch.inside(box)]
+    elif strokes:
+        found = objects(found, strong.shape)
+        if len(found) > 1:
+            raise SeveralObjects([(patch.left, patch.top, patch.right, patch.bottom) for patch in found], page)
+    sure = np.isin(labels, [label for patch in found for label in patch.labels]) & strong
+    ink, extent = alone(ink, strong, sure)
+    cut_off = False
+    if strokes and box != EVERYWHERE:
+        cut_off = is_cut_off(sure, extent)
+        if not cut_off:
+            ink, extent = redrawn(ink, sure, extent, small, drawn=_is_drawn(shades))
+    return _Found(ink, extent, cut_off, [*stages, ("Ink", ink)])
+
+
+def _grey(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture if picture.mode == "L" else picture.convert("L"))
 
 
 def whole(picture: Image.Image, size: int) -> Image.Image:
@@ -249,146 +203,33 @@ def _already_prepared(shades: np.ndarray, size: int, ink_share: float) -> np.nda
     for candidate in (shades, 255 - shades):
         lines = candidate.sum(axis=1), candidate.sum(axis=0)
         longest = max(np.ptp(np.flatnonzero(line)) for line in lines) + 1
-        if longest > INK_SHARE * size + 1:
-            if np.median(_border(candidate)) <= 0.1 * 255:  # fills the frame
+        if longest >= 26 / 28 * size:
+            if _is_a_thing(candidate):
                 return candidate
-        elif longest >= INK_SHARE * size - 1 and candidate.max() > 240:
-            off_centre = max(abs(_middle(line) - (size + 1) / 2) for line in lines)
+        elif INK_SHARE * size - 1 <= longest <= INK_SHARE * size + 1 and candidate.max() > 240:
+            off_centre = max(abs(middle(line) - (size + 1) / 2) for line in lines)
             if off_centre <= 0.501:  # like MNIST
                 return candidate
     return None
 
 
+def _is_a_thing(picture: np.ndarray) -> bool:
+    """Whether a picture of the nets' size shows a thing that fills its frame, and not pen strokes, bright on black."""
+    if np.median(_border(picture)) > 127 or picture.max() < 250 or (picture == 0).mean() < 0.02:
+        return False
+    seen = picture > 16  # more than JPEG's speckle
+    extent = max(np.ptp(np.flatnonzero(seen.any(axis))) for axis in (0, 1)) + 1
+    sure = picture > 25
+    thickness = 2 * cv2.distanceTransform(np.pad(sure, 1).astype(np.uint8), cv2.DIST_L2, 5).max()
+    shaded = (sure & (picture < 230)).sum() / sure.sum()
+    return thickness > 6.6 or (shaded > 0.5 and extent >= 26 / 28 * len(picture))
+
+
+def _is_drawn(shades: np.ndarray) -> bool:
+    """Whether a program has drawn the picture: its greys are meant, and need no cleaning."""
+    border = _border(shades)
+    return np.bincount(border).max() > DRAWN * len(border)
+
+
 def _border(picture: np.ndarray) -> np.ndarray:
     return np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
-
-
-def _centre_of_mass(ink: np.ndarray) -> tuple[float, float]:
-    """(y, x) in pixels from the top left corner; the middle of the first pixel is 0.5."""
-    return _middle(ink.sum(axis=1)), _middle(ink.sum(axis=0))
-
-
-def _middle(line: np.ndarray) -> float:
-    """Centre of mass along one axis, in pixels from its start, of the ink of each row or column."""
-    return float(line @ np.arange(0.5, len(line)) / line.sum())
-
-
-def find_ink(grey: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-    """Greys in [0, 1] to ink in [0, 1], bright on black, and its box (top, bottom, left, right) in pixels."""
-    found = _background(grey)
-    if found is None:  # the picture fills its frame: all of it is the object
-        return grey, (0, grey.shape[0], 0, grey.shape[1])
-    background, noise = found
-    ink, noise = _bright_on_black(grey, background, noise)
-    # Thin strokes survive a blur of this radius, single noisy pixels do not.
-    blurred = ndimage.uniform_filter(ink, 2 * (max(ink.shape) // 280) + 1)
-    if blurred.max() < max(MIN_CONTRAST, 5 * noise):
-        raise EmptyImage
-    ink = np.minimum(ink / blurred.max(), 1)
-    strong = blurred > INK_LEVEL * blurred.max()
-    kept = _without_specks(strong, ink)
-    ink[strong & ~kept] = 0
-    sure = np.where(kept, ink, 0)
-    return ink, (*_extent(sure.max(axis=1)), *_extent(sure.max(axis=0)))
-
-
-def _background(grey: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """The shading of the empty page (as grey) and its noise (standard deviation); None if there is no background.
-
-    It starts from the commonest grey along the border, the rest of which an object may cover, and grows from there:
-    a constant, then a plane, then a quadratic surface, each fitted to the pixels the one before explains; first those
-    of the border alone, since ink in the light can be as grey as paper in the shade.
-    """
-    y, x = [np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape]
-    rows, columns = [np.linspace(0, side - 1, min(side, 48)).round().astype(int) for side in grey.shape]
-    some_y, some_x = y[rows, None], x[None, columns]  # a grid of samples is enough to fit a smooth surface
-    values, terms = grey[np.ix_(rows, columns)].ravel(), _quadratic_terms(some_y, some_x)
-    border = (np.maximum(np.abs(some_y), np.abs(some_x)) > 0.92).ravel()
-    counts = np.bincount((values[border] * 32).astype(int))
-    estimate = (counts.argmax() + 0.5) / 32
-    everywhere = np.ones_like(border)
-    for order, region in [(1, border), *[(3, border)] * 3, *[(6, border)] * 2, *[(6, everywhere)] * 2]:
-        explained = region & (np.abs(values - estimate) < BACKGROUND_TOLERANCE)
-        if not explained.any():
-            return None
-        weighted = terms[:order] * explained
-        ridge = np.diag([0] + [1e-4 * explained.sum()] * (order - 1))  # no wild slopes from a few pixels
-        surface = np.linalg.solve(weighted @ terms[:order].T + ridge, weighted @ values)
-        estimate = surface @ terms[:order]
-    rest = np.abs(values - estimate)
-    explained = rest < BACKGROUND_TOLERANCE
-    if explained[border].mean() < BACKGROUND_SHARE:
-        return None
-    noise = 1.4826 * np.median(rest[explained])
-    constant, slope_y, slope_x, bend_y, bend_x, twist = surface.astype(np.float32)
-    along_y, along_x = constant + slope_y * y + bend_y * y * y, slope_x * x + bend_x * x * x
-    return along_y[:, None] + along_x + np.outer(twist * y, x), noise
-
-
-def _quadratic_terms(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(6, H * W): 1, y, x, y², x², xy over the grid of a column y and a row x."""
-    y, x = [axis.ravel() for axis in np.broadcast_arrays(y, x)]
-    return np.stack([np.ones_like(x), y, x, y * y, x * x, x * y])
-
-
-def _bright_on_black(grey: np.ndarray, background: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
-    """Ink in [0, 1]: how far each pixel is on its way from the background to white or black, whichever is stronger;
-    and the noise on that scale.
-
-    As a share of the way, since ink in the shade of a photographed page differs less from the paper than in the light.
-    """
-    brighter = grey - background
-    floor = max(3 * noise, 2 / 255)
-    sure = np.where(np.abs(brighter) > floor, brighter, 0)
-    if np.square(np.minimum(sure, 0)).sum() > np.square(np.maximum(sure, 0)).sum():
-        sure, background = -sure, 1 - background
-    way = np.maximum(1 - background, 0.25)
-    return np.clip(sure / way, 0, 1), noise / way.min()
-
-
-def _without_specks(strong: np.ndarray, ink: np.ndarray) -> np.ndarray:
-    """The connected patches of the mask `strong`, less those with hardly any ink beside the largest."""
-    labels, count = ndimage.label(strong, np.ones((3, 3)))
-    weights = np.bincount(labels[strong], ink[strong], count + 1)
-    return (weights >= SPECK_SHARE * weights.max())[labels] & strong
-
-
-def _extent(profile: np.ndarray) -> tuple[float, float]:
-    """Where the ink begins and ends along one axis, between pixels: half an edge pixel's ink is half a pixel."""
-    where = np.flatnonzero(profile > INK_LEVEL)
-    return where[0] + 1 - float(profile[where[0]]), where[-1] + float(profile[where[-1]])
-
-
-def place(ink: np.ndarray, box: tuple[float, float, float, float], size: int, ink_share: float) -> np.ndarray:
-    """Cut to the box, scale its longest side to `ink_share` of the frame and centre: (size, size) float32 in [0, 1].
-
-    MNIST shifts by whole pixels. Here scaling and shifting are one exact resampling at any fraction of a pixel, since
-    a rounded shift would make the same drawing jump by a pixel between two places on the pad.
-    """
-    top, bottom, left, right = box
-    y0, y1, x0, x1 = int(top), int(np.ceil(bottom)), int(left), int(np.ceil(right))
-    cut = ink[y0:y1, x0:x1]
-    unit = max(bottom - top, right - left) / (ink_share * size)  # source pixels for each pixel of the result
-    centre_y, centre_x = _centre_of_mass(cut)
-    # The middle of MNIST's frame is the middle of pixel 14, counted from 0; no ink may leave the frame.
-    start_y = np.clip(centre_y - unit * (size + 1) / 2, y1 - y0 - unit * size, 0)
-    start_x = np.clip(centre_x - unit * (size + 1) / 2, x1 - x0 - unit * size, 0)
-    if ink_share == 1:
-        start_y, start_x = ((a + b - unit * size) / 2 - int(a) for a, b in ((top, bottom), (left, right)))
-    pixels = _coverage(start_y, unit, size, y1 - y0) @ cut @ _coverage(start_x, unit, size, x1 - x0).T
-    white = np.percentile(pixels[pixels > 0], 95)  # not the maximum: one glint must not dim all the rest
-    return np.minimum(pixels / white, 1).astype(np.float32)
-
-
-def _coverage(start: float, unit: float, size: int, length: int) -> np.ndarray:
-    """(size, length) weights that average `length` source pixels into `size` pixels of width `unit` from `start` on.
-
-    Each takes the source area under it (no aliasing); when enlarging, a whole source pixel's width, which blends
-    neighbours instead of repeating them.
-    """
-    middles = start + unit * np.arange(0.5, size)
-    width = max(unit, 1)
-    first, last = (middles - width / 2)[:, None], (middles + width / 2)[:, None]
-    source = np.arange(length)
-    overlap = np.minimum(last, source + 1) - np.maximum(first, source)
-    return (np.maximum(overlap, 0) / width).astype(np.float32)

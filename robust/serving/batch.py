@@ -26,7 +26,7 @@ import torch
 from tqdm import tqdm
 
 from robust.guard import Guard
-from robust.inputs.prepare import UnusableImage
+from robust.inputs.decode import UnusableImage
 from robust.models.world import World
 
 SHARD = 512  # files: seconds of work to lose with δz, a tenth of a second without

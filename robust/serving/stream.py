@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from robust.inputs.prepare import UnusableImage
+from robust.inputs.decode import UnusableImage
 
 if TYPE_CHECKING:
     from robust.guard import Guard, Report

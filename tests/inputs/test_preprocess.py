@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import time
 import warnings
 import zlib
@@ -12,7 +13,9 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 from robust.data.examples import EXAMPLES, samples
-from robust.inputs.prepare import EmptyImage, UnreadableImage, UnusableImage, open_image, prepare
+from robust.inputs.decode import UnreadableImage, UnusableImage, open_image
+from robust.inputs.objects import EmptyImage
+from robust.inputs.prepare import prepare
 
 NEARLY = 0.01  # mean absolute difference of two preparations of the same drawing
 
@@ -274,3 +277,39 @@ def test_examples_all_open():
     for name, example in EXAMPLES.items():
         assert open_image(example()).size >= (28, 28), name
     assert samples()["mnist_labels"].bincount().tolist() == samples()["fashion_labels"].bincount().tolist() == [20] * 10
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000", "HEIF", "MPO"])
+def test_pictures_of_phones_and_browsers(kind):
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    options = {"save_all": True, "append_images": [digit(3).convert("RGB")]} if kind == "MPO" else {}
+    assert difference(encoded(digit().convert("RGB"), kind, **options), digit()) < 0.003
+
+
+def test_heic_without_its_library_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(UnreadableImage, match="HEIC picture, which needs pillow-heif"):
+        prepare(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+
+
+@pytest.mark.parametrize("data, words", [(b"%PDF-1.7\n", "PDF"), (b'<?xml version="1.0"?>\n<svg xmlns=""/>', "SVG")])
+def test_documents_and_drawings_are_told_apart(data, words):
+    with pytest.raises(UnreadableImage, match=words):
+        prepare(data)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_a_blank_first_page_is_skipped(kind):
+    blank = Image.new("L", (280, 280), 255)
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(blank, kind, save_all=True, append_images=[digit()], **options)
+    assert difference(data, digit()) < 0.003
+    with pytest.raises(EmptyImage):
+        prepare(encoded(blank, kind, save_all=True, append_images=[blank.point(lambda value: 254)], **options))
+
+
+def test_12_bits_in_16_are_stretched():
+    raw = np.asarray(digit()).astype(np.uint16) << 4
+    assert difference(encoded(Image.fromarray(raw), "TIFF"), digit()) < 0.003
+    assert difference(raw, digit()) < 0.003

@@ -89,7 +89,7 @@ def test_the_rows_are_those_of_the_json_lines_in_input_order(folder, scored):
 def test_unreadable_files_are_rows_and_are_named_at_the_end(folder, scored):
     out, finished = scored
     bad = str(folder / f"{10 * batch.SHARD:06d}.png")
-    assert list(batch.unreadable(out)) == [(bad, "This file is not a picture we can read: use PNG, JPEG, WebP, GIF, BMP or TIFF.")]  # fmt: skip
+    assert list(batch.unreadable(out)) == [(bad, "This file is not a picture we can read: use PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000 or HEIC.")]  # fmt: skip
     row = next(row for row in pq.read_table(out).to_pylist() if row["path"] == bad)
     assert [key for key, value in row.items() if value is not None] == ["path", "error"]
     assert f"{bad}: This file is not a picture" in finished.stderr

@@ -11,7 +11,7 @@ from torch import Tensor
 from pages.components.session.session import class_name, example_picture, examples, load_world
 from pages.components.style.style import as_data_url
 from robust import Report, UnusableImage
-from robust.inputs.prepare import open_image
+from robust.inputs.decode import open_image
 
 LETTERS = 2  # a class name of at most so many is set like a digit
 BARS = 10

@@ -1,0 +1,123 @@
+"""Pen strokes as people hold them up to a camera: written on paper of many kinds, lit, and photographed."""
+
+import cv2
+import numpy as np
+from PIL import Image
+
+SIDE = 800  # px of a sheet
+KINDS = (
+    "plain paper",
+    "dim photo",
+    "ruled",
+    "squared",
+    "in a box",
+    "on a line",
+    "hard shadow",
+    "on a desk",
+    "partly outside the picture",
+    "scan with a white margin",
+    "28×28",
+)
+PENS = {"black": (28, 28, 32), "blue": (38, 58, 158), "pencil": (105, 103, 106), "red": (170, 42, 48)}
+RULES = ((176, 196, 226), (150, 150, 152), (226, 160, 162))
+DESKS = ((104, 72, 46), (66, 66, 70), (156, 126, 92), (36, 40, 46))
+
+
+def photograph(kind: str, strokes: list, seed: int) -> Image.Image:
+    """An 'RGB' photo of pen strokes ([[[x, y], ...], ...], y down) on paper of one of KINDS. Same seed, same photo."""
+    randomness = np.random.default_rng([seed, KINDS.index(kind)])
+    paper = np.empty((SIDE, SIDE, 3), np.float32)
+    paper[:] = 255 * randomness.uniform(0.8, 0.98) * randomness.uniform(0.95, 1, 3)
+    extent = randomness.uniform(0.3, 0.55) * SIDE
+    middle = SIDE / 2 + randomness.uniform(-0.08, 0.08, 2) * SIDE
+    _print_lines(paper, kind, middle, extent, randomness)
+    _write(paper, strokes, middle, extent, randomness)
+    paper = cv2.GaussianBlur(paper, (0, 0), randomness.uniform(0.5, 1.5))
+    paper *= _light(kind, randomness)[..., None]
+    if kind in ("on a desk", "partly outside the picture"):
+        paper = _lay_on_desk(paper, kind, randomness)
+    if kind == "scan with a white margin":
+        paper *= randomness.uniform(0.7, 0.85)
+    if kind == "dim photo":
+        paper *= randomness.uniform(0.3, 0.45)
+    paper += randomness.normal(0, randomness.uniform(1, 4), paper.shape)  # the sensor's noise
+    photo = np.clip(np.rint(paper), 0, 255).astype(np.uint8)
+    if kind == "scan with a white margin":
+        margin = [int(randomness.uniform(0.04, 0.2) * SIDE) for _ in range(4)]
+        photo = cv2.copyMakeBorder(photo, *margin, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    if kind == "28×28":
+        photo = cv2.resize(photo, (28, 28), interpolation=cv2.INTER_AREA)
+    return Image.fromarray(photo)
+
+
+def _print_lines(paper: np.ndarray, kind: str, middle: np.ndarray, extent: float, randomness) -> None:
+    """What is printed on the paper, a little askew."""
+    if kind in ("ruled", "squared"):
+        colour, thickness = RULES[randomness.integers(len(RULES))], int(randomness.integers(1, 4))
+        pitch, slope = randomness.uniform(0.08, 0.2) * SIDE, randomness.uniform(-0.02, 0.02)
+        for at in np.arange(randomness.uniform(0, pitch), SIDE, pitch):
+            _line(paper, (0, at), (SIDE, at + slope * SIDE), colour, thickness)
+            if kind == "squared":
+                _line(paper, (at, 0), (at - slope * SIDE, SIDE), colour, thickness)
+    grey, thickness = (randomness.uniform(20, 120),) * 3, int(randomness.integers(2, 6))
+    if kind == "in a box":
+        corners = middle + randomness.uniform(0.65, 0.95) * extent * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        for start, end in zip(corners, np.roll(corners, -1, 0)):
+            _line(paper, start, end, grey, thickness)
+    if kind == "on a line":
+        below = middle[1] + randomness.uniform(0.5, 0.62) * extent
+        _line(paper, (0, below), (SIDE, below + randomness.uniform(-8, 8)), grey, thickness)
+
+
+def _line(paper: np.ndarray, start, end, colour, thickness: int) -> None:
+    """With ends at fractions of a pixel, antialiased."""
+    ends = [tuple(int(round(16 * float(value))) for value in point) for point in (start, end)]
+    cv2.line(paper, *ends, tuple(map(float, colour)), thickness, cv2.LINE_AA, shift=4)
+
+
+def _write(paper: np.ndarray, strokes: list, middle: np.ndarray, extent: float, randomness) -> None:
+    points = np.concatenate([np.asarray(stroke, np.float64) for stroke in strokes])
+    low, high = points.min(0), points.max(0)
+    scale = extent / max(*(high - low), 1e-6)
+    ink = np.array(list(PENS.values()))[randomness.integers(len(PENS))]
+    width = int(round(randomness.uniform(0.017, 0.042) * SIDE))
+    for stroke in strokes:
+        line = (np.asarray(stroke, np.float64) - (low + high) / 2) * scale + middle
+        line = np.rint(16 * line).astype(np.int32)[:, None]
+        cv2.polylines(paper, [line], False, tuple(map(float, ink)), width, cv2.LINE_AA, shift=4)
+
+
+def _light(kind: str, randomness) -> np.ndarray:
+    """How bright each place of the sheet is: light from one side, and perhaps the shadow of something near."""
+    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
+    slope = randomness.uniform(-0.14, 0.14, 2)
+    light = 1 + slope[0] * x + slope[1] * y
+    if kind == "hard shadow":
+        angle = randomness.uniform(0, 2 * np.pi)
+        shaded = np.cos(angle) * x + np.sin(angle) * y > randomness.uniform(-0.3, 0.3)
+        edge = cv2.GaussianBlur(shaded.astype(np.float32), (0, 0), randomness.uniform(1, 12))
+        light *= 1 - randomness.uniform(0.3, 0.55) * edge
+    return light
+
+
+def _lay_on_desk(paper: np.ndarray, kind: str, randomness) -> np.ndarray:
+    """The sheet, turned and seen a little from the side, before a desk with a grain."""
+    side = int(1.2 * SIDE)
+    grain = randomness.normal(0, 6, (side, 1, 1)) + randomness.normal(0, 3, (side, side, 1))
+    desk = (np.array(DESKS[randomness.integers(len(DESKS))]) + grain).astype(np.float32)
+    angle, half = np.radians(randomness.uniform(-12, 12)), randomness.uniform(0.28, 0.42) * side
+    corners = (
+        half
+        * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        @ [
+            [np.cos(angle), np.sin(angle)],
+            [-np.sin(angle), np.cos(angle)],
+        ]
+    )
+    corners += side / 2 + randomness.uniform(-0.03, 0.03, (4, 2)) * side
+    if kind == "partly outside the picture":
+        corners[:, randomness.integers(2)] += randomness.choice([-1, 1]) * (side / 2 - 0.75 * half)
+    sheet = np.float32([[0, 0], [SIDE, 0], [SIDE, SIDE], [0, SIDE]])
+    matrix = cv2.getPerspectiveTransform(sheet, corners.astype(np.float32))
+    seen = cv2.warpPerspective(np.ones((SIDE, SIDE), np.float32), matrix, (side, side))[..., None]
+    return desk * (1 - seen) + cv2.warpPerspective(paper, matrix, (side, side)) * seen

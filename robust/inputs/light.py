@@ -1,0 +1,142 @@
+"""Ink on its ground: how far each pixel is from the empty page to white or black, whatever light falls on the page."""
+
+import cv2
+import numpy as np
+
+TOLERANCE = 0.06  # a pixel this near the fitted ground belongs to it
+FRAME, PAGE = (
+    0.15,
+    0.4,
+)  # the border is a frame where its grey has less of the picture than this, another more than that
+SHARE = 0.25  # with less of the border explained than this, the picture has no ground
+EVEN = 0.8  # share of the border that a smooth ground explains in even light
+SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
+ON_STEP = 0.1  # how far the ground steps up or down within 5 pixels at the edge of a shadow
+RESIDUE = 0.3  # of the ink: what is left of the edges of shadows is weaker
+THICKEST = 0.22  # of the picture's shorter side: no pen stroke is thicker, and no shadow thinner
+
+
+def ink_on_ground(grey: np.ndarray, stepped: bool) -> tuple[np.ndarray, float] | None:
+    """Greys in [0, 1] to ink in [0, 1], bright on black, and its noise (standard deviation).
+
+    stepped: the ink is pen strokes, so that what is thicker is light or shade with edges. None if the picture has no
+    ground: what it shows fills the frame.
+    """
+    ground = _smooth_ground(grey)
+    if ground is None:
+        return None
+    surface, noise, explained = ground
+    if stepped and _is_shaded(grey, surface, explained):
+        found = _stepped_ground(grey)
+        if found is not None:
+            return found
+    return _bright_on_black(grey, surface, noise)
+
+
+def _smooth_ground(grey: np.ndarray) -> tuple[np.ndarray, float, float] | None:
+    """The shading of the empty page (as grey), its noise, and the share of the border that it explains.
+
+    None if there is no ground. It starts from the commonest grey along the border, the rest of which an object may
+    cover, and grows from there: a constant, then a plane, then a quadratic surface, each fitted to the pixels the one
+    before explains; first those of the border alone, since ink in the light can be as grey as paper in the shade.
+    """
+    y, x = [np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape]
+    rows, columns = [np.linspace(0, side - 1, min(side, 48)).round().astype(int) for side in grey.shape]
+    some_y, some_x = y[rows, None], x[None, columns]  # a grid of samples is enough to fit a smooth surface
+    values, terms = grey[np.ix_(rows, columns)].ravel(), _quadratic_terms(some_y, some_x)
+    border = (np.maximum(np.abs(some_y), np.abs(some_x)) > 0.92).ravel()
+    everywhere = np.ones_like(border)
+    counts, all_counts = (np.bincount((values[part] * 32).astype(int), minlength=33) for part in (border, everywhere))
+    common, most = counts.argmax(), all_counts.argmax()
+    of_border = all_counts[max(0, common - 1) : common + 2].sum()
+    if of_border < FRAME * len(values) and all_counts[most] > PAGE * len(values):
+        common, border = most, everywhere
+    estimate = (common + 0.5) / 32
+    for order, region in [(1, border), *[(3, border)] * 3, *[(6, border)] * 2, *[(6, everywhere)] * 2]:
+        explained = region & (np.abs(values - estimate) < TOLERANCE)
+        if not explained.any():
+            return None
+        weighted = terms[:order] * explained
+        ridge = np.diag([0] + [1e-4 * explained.sum()] * (order - 1))  # no wild slopes from a few pixels
+        surface = np.linalg.solve(weighted @ terms[:order].T + ridge, weighted @ values)
+        estimate = surface @ terms[:order]
+    rest = np.abs(values - estimate)
+    explained = rest < TOLERANCE
+    share = explained[border].mean()
+    if share < SHARE:
+        return None
+    noise = 1.4826 * np.median(rest[explained])
+    constant, slope_y, slope_x, bend_y, bend_x, twist = surface.astype(np.float32)
+    along_y, along_x = constant + slope_y * y + bend_y * y * y, slope_x * x + bend_x * x * x
+    return along_y[:, None] + along_x + np.outer(twist * y, x), noise, share
+
+
+def _is_shaded(grey: np.ndarray, surface: np.ndarray, explained: float) -> bool:
+    """Whether light or shade with edges lies on the border: much that the ground does not explain, and not as ink."""
+    if explained >= EVEN:
+        return False
+    edge = max(2, round(0.03 * min(grey.shape)))
+    inside = (slice(edge, -edge),) * 2
+    border = np.ones(grey.shape, bool)
+    border[inside] = False
+    values, ground = grey[border], surface[border]
+    other = np.abs(values - ground) > TOLERANCE
+    dark, bright = np.minimum(values, ground)[other], np.maximum(values, ground)[other]
+    return other.any() and np.median(dark / np.maximum(bright, 1e-3)) > SHADE
+
+
+def _quadratic_terms(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(6, H * W): 1, y, x, y², x², xy over the grid of a column y and a row x."""
+    y, x = [axis.ravel() for axis in np.broadcast_arrays(y, x)]
+    return np.stack([np.ones_like(x), y, x, y * y, x * x, x * y])
+
+
+def _bright_on_black(grey: np.ndarray, ground: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
+    """Ink in [0, 1]: how far each pixel is on its way from the ground to white or black, whichever is stronger;
+    and the noise on that scale.
+
+    As a share of the way, since ink in the shade of a photographed page differs less from the paper than in the light.
+    """
+    brighter = grey - ground
+    floor = max(3 * noise, 2 / 255)
+    sure = np.where(np.abs(brighter) > floor, brighter, 0)
+    if np.square(np.minimum(sure, 0)).sum() > np.square(np.maximum(sure, 0)).sum():
+        sure, ground = -sure, 1 - ground
+    way = np.maximum(1 - ground, 0.25)
+    return np.clip(sure / way, 0, 1), noise / way.min()
+
+
+def _stepped_ground(grey: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Ink and noise as above where shadows with edges lie on the page; None if that does not explain the border, or
+    leaves little but the steps themselves.
+
+    The ground is the closing of the picture, for dark ink, or its opening: that removes whatever is thinner than the
+    kernel and keeps larger steps and slopes as they are. (The black top-hat of Serra 1982; Soille 2003, ch. 4.)
+    """
+    values = cv2.medianBlur(np.rint(grey * 255).astype(np.uint8), 3)
+    side = round(THICKEST * min(values.shape)) | 1
+    padded = cv2.copyMakeBorder(values, side, side, side, side, cv2.BORDER_REPLICATE)
+    if _is_bright_ink(padded, side):
+        padded, grey = 255 - padded, 1 - grey
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
+    ground = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)[side:-side, side:-side].astype(np.float32) / 255
+    ground = cv2.GaussianBlur(ground, (0, 0), 1)
+    ink = np.clip((ground - grey) / np.maximum(ground, 0.05), 0, 1)
+    some = ink[::3, ::3]
+    bias = np.median(some)  # the closing follows the brightest grains of the paper
+    grain = 1.4826 * np.median(np.abs(some - bias))
+    floor = max(3 * grain, RESIDUE * (np.percentile(some, 99.5) - bias))
+    ink = np.where(ink > bias + floor, ink - bias, 0)
+    edge = max(2, round(0.02 * min(grey.shape)))
+    border = np.concatenate([ink[:edge].ravel(), ink[-edge:].ravel(), ink[:, :edge].ravel(), ink[:, -edge:].ravel()])
+    steps = cv2.morphologyEx(ground, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > ON_STEP
+    is_clear = (border > 0.15).mean() < 1 - EVEN and ink[steps].sum() < 0.5 * ink.sum()
+    return (ink, float(grain)) if is_clear else None
+
+
+def _is_bright_ink(padded: np.ndarray, side: int) -> bool:
+    """Whether ink is brighter than its ground: a median over the kernel's side tells the ground of either."""
+    small = cv2.resize(padded, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    difference = small.astype(np.float32) - cv2.medianBlur(small, side // 4 * 2 + 1)
+    difference[np.abs(difference) <= 25] = 0
+    return np.square(np.maximum(difference, 0)).sum() > np.square(np.minimum(difference, 0)).sum()

@@ -1,0 +1,150 @@
+"""Digits on paper as people hold them up to a camera: the sheet, the light, the lines, one digit or several."""
+
+import io
+import pickle
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from robust import EmptyImage, Guard, SeveralObjects
+from robust.data import sheets
+from robust.inputs.prepare import prepare
+
+# Pen strokes in a frame of 100 pixels, y down.
+STROKES = {
+    2: [[[22, 25], [30, 12], [48, 5], [65, 10], [72, 26], [66, 42], [48, 60], [28, 80], [20, 92], [45, 90], [78, 92]]],
+    3: [[[24, 12], [48, 4], [68, 14], [66, 34], [44, 46], [68, 56], [74, 76], [56, 94], [34, 96], [20, 86]]],
+    7: [[[18, 10], [45, 8], [78, 8], [64, 36], [52, 64], [42, 96]]],
+}
+
+
+@pytest.fixture(scope="module")
+def guard() -> Guard:
+    return Guard.load(metrics=["surprise"])
+
+
+def jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def written(*digits: tuple[int, int, int], size=(400, 400), tall=150) -> Image.Image:
+    """(digit, x, y)...: dark strokes on a bright page, with a camera's noise."""
+    page = Image.new("L", size, 225)
+    pen = ImageDraw.Draw(page)
+    for digit, left, top in digits:
+        for stroke in STROKES[digit]:
+            pen.line(
+                [(left + x * tall / 100, top + y * tall / 100) for x, y in stroke], fill=50, width=12, joint="curve"
+            )
+    grains = np.random.default_rng(0).normal(0, 3, (size[1], size[0]))
+    return Image.fromarray(np.clip(np.asarray(page) + grains, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("kind", sheets.KINDS)
+def test_digits_on_every_kind_of_paper_are_read_and_accepted(guard, kind):
+    photos = [(digit, sheets.photograph(kind, STROKES[digit], seed)) for digit in STROKES for seed in range(4)]
+    reports = [guard.inspect(photo if kind == "28×28" else jpeg(photo)) for _, photo in photos]
+    right = sum(report.reliable and report.prediction == digit for (digit, _), report in zip(photos, reports))
+    assert right >= 0.75 * len(photos)
+
+
+def test_the_sheet_is_cut_out_and_straightened():
+    photo = sheets.photograph("on a desk", STROKES[7], 1)
+    steps = dict(prepare(photo).steps)
+    sheet = np.asarray(steps["Sheet"].convert("L"))
+    corners = sheet[[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert corners.min() > 120  # paper, not desk
+    assert "Sheet" not in dict(prepare(sheets.photograph("plain paper", STROKES[7], 1)).steps)
+
+
+def test_ink_that_crosses_a_rule_stays_whole():
+    plain = written((3, 120, 120))
+    ruled = plain.convert("RGB")
+    for y in range(30, 400, 60):
+        ImageDraw.Draw(ruled).line([(0, y), (400, y + 4)], fill=(120, 120, 130), width=2)
+    assert (prepare(plain).pixels - prepare(ruled).pixels).abs().mean() < 0.01
+
+
+def test_a_bar_and_a_stem_are_no_lines():
+    drawn = Image.new("L", (300, 300), 230)
+    ImageDraw.Draw(drawn).line([(150, 20), (150, 280)], fill=40, width=8)
+    pixels = prepare(drawn).pixels
+    assert pixels.sum() > 15 and pixels[0, :, 14].min() >= 0
+    assert int((pixels[0].amax(1) > 0.5).sum()) >= 19
+
+
+def test_a_digit_in_the_shade_is_not_called_empty(guard):
+    light = np.full((400, 400), 1.0)
+    light[:, :230] = 0.45
+    shaded = Image.fromarray((np.asarray(written((2, 60, 120))) * light).astype(np.uint8))
+    report = guard.inspect(jpeg(shaded))
+    assert report.prediction == 2 and report.reliable
+
+
+def test_several_digits_are_told_apart_and_each_can_be_read(guard):
+    page = written((2, 20, 120), (7, 220, 130))
+    with pytest.raises(SeveralObjects, match="^I see 2 digits: I read one at a time.$") as refusal:
+        prepare(page)
+    assert [
+        guard.inspect_prepared(prepare(page, box=box).pixels[None])[0].prediction for box in refusal.value.boxes
+    ] == [2, 7]
+    copied = pickle.loads(pickle.dumps(refusal.value))
+    assert copied.boxes == refusal.value.boxes and str(copied) == str(refusal.value)
+    assert [guard.inspect(refusal.value.cut_out(i)).prediction for i in (0, 1)] == [2, 7]
+    alone = prepare(page, box=refusal.value.boxes[1]).pixels
+    assert (alone - prepare(written((7, 220, 130))).pixels).abs().mean() < 0.01
+
+
+def test_small_marks_beside_a_digit_do_not_count():
+    page = written((3, 120, 120))
+    marked = page.copy()
+    ImageDraw.Draw(marked).ellipse([340, 30, 352, 42], fill=60)
+    ImageDraw.Draw(marked).line([(0, 395), (70, 399)], fill=60, width=8)
+    assert (prepare(page).pixels - prepare(marked).pixels).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("ink, ground", [(60, 220), (225, 30), (150, 220)], ids=["dark", "chalk", "faint"])
+def test_ink_of_every_kind_looks_alike(ink, ground):
+    black = np.asarray(written((2, 120, 120)), np.float32)
+    share = (np.clip(black, 50, 225) - 50) / 175  # 0 ink .. 1 page
+    grains = np.random.default_rng(1).normal(0, 2, black.shape)
+    other = np.clip(ink + (ground - ink) * share + grains, 0, 255).astype(np.uint8)
+    assert (prepare(written((2, 120, 120))).pixels - prepare(other).pixels).abs().mean() < 0.02
+
+
+def test_an_empty_sheet_on_a_desk_is_empty_and_not_its_outline():
+    desk = np.full((400, 400), 70, np.uint8)
+    desk[60:340, 80:330] = 225
+    grains = np.random.default_rng(0).normal(0, 3, desk.shape)
+    page = np.clip(desk + grains, 0, 255).astype(np.uint8)
+    try:
+        assert not Guard.load(metrics=["surprise"]).inspect(page).reliable
+    except EmptyImage:
+        pass
+
+
+def test_small_pictures_are_taken_as_they_are_only_if_they_are_like_the_nets_own():
+    thick = Image.fromarray(np.uint8(255 - np.asarray(sheets.photograph("28×28", STROKES[2], 0).convert("L"))))
+    pixels = prepare(thick).pixels[0]
+    rows = (pixels.amax(1) > 0.3).nonzero()
+    assert 17 <= int(rows.max() - rows.min()) + 1 <= 21 and pixels[:2].max() == 0
+
+
+def test_the_same_photo_gives_the_same_pixels():
+    photo = sheets.photograph("hard shadow", STROKES[3], 2)
+    assert torch.equal(prepare(photo).pixels, prepare(photo.copy()).pixels)
+
+
+def test_a_photo_takes_a_moment_beyond_decoding():
+    photo = np.asarray(sheets.photograph("squared", STROKES[3], 0).resize((560, 420)))
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        prepare(photo)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.1  # about 0.02 on one idle core
