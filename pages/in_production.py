@@ -222,7 +222,12 @@ def show_recipe() -> None:
         ("1 · Train your classifier, then fit a guard to it", FITTED, recipe.FIT, "python"),
         ("2 · Answer, or refuse", "In the place where you called the classifier.", recipe.CLASSIFY, "python"),
         ("3 · Watch a stream", WATCHED, recipe.STREAM, "python"),
-        ("4 · Score a folder", "With a progress bar; it goes on where it was interrupted.", recipe.BATCH, "shell"),
+        (
+            "4 · Score a folder",
+            "Your classifier by its module and name. With a progress bar; it goes on where it was interrupted.",
+            recipe.BATCH,
+            "shell",
+        ),
     ]
     columns = st.columns(2, gap="medium")
     for place, (title, words, code, language) in enumerate(steps):

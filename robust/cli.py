@@ -29,6 +29,14 @@ class Commands(click.Group):
             raise click.UsageError(str(error)) from None
 
 
+guard_option = click.option(
+    "--guard", "--world", "world", default="mnist", show_default=True, help="Folder of a guard, or a name in weights/."
+)
+classifier_option = click.option(
+    "--classifier", metavar="MODULE:NAME", help="The classifier of a guard that Guard.fit made: package.module:name."
+)
+
+
 @click.group(cls=Commands)
 def main():
     """May I trust what this classifier just said?"""
@@ -57,7 +65,8 @@ def images_below(folder: Path, others: list[Path]) -> Iterator[Path]:
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@guard_option
+@classifier_option
 @click.option("--rule", default=None, help="A metric's name, any or all. [surprise, or any without it]")
 @click.option("--metrics", default=None, help="Only these, such as vae_loss: names joined by commas. [all]")
 @click.option("--out", default=None, type=click.Path(path_type=Path), help="Parquet file to write instead of JSON.")
@@ -71,7 +80,7 @@ def images_below(folder: Path, others: list[Path]) -> Iterator[Path]:
     metavar="[ADDRESS]",
     help="With --out: score on the Ray cluster at ADDRESS, or on a local one; write it after PATHS.",
 )
-def score(paths, world, rule, metrics, out, workers, address):
+def score(paths, world, classifier, rule, metrics, out, workers, address):
     """Judge image files and folders; print one JSON object a line, in input order.
 
     --out writes the same rows to a Parquet file instead, from all cores, with a progress bar. A run that was
@@ -82,21 +91,21 @@ def score(paths, world, rule, metrics, out, workers, address):
 
     Exits 0 when every file was scored, 1 when some could not be read.
     """
-    from robust.guard import Guard
-    from robust.models.world import World
+    from robust.serving.source import GuardSource
 
     if out is None and (workers or address):
         raise click.UsageError("--workers and --ray need --out: the file to write.")
     if address and Path(address).exists():
         raise click.UsageError(f"--ray took {address} for an address: write --ray at the end of the command.")
-    loaded = World.load(world_folder(world))
+    folder = str(world_folder(world))
+    source = GuardSource(folder, classifier, rule, tuple(metrics.split(",")) if metrics else None)
     try:
-        guard = Guard.of(loaded, rule=rule, metrics=metrics.split(",") if metrics else None)
+        guard = source.load()
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     others: list[Path] = []
     files = map(str, image_paths(paths, others))
-    failures = print_scores(guard, files) if out is None else write_scores(loaded, guard, files, out, workers, address)
+    failures = print_scores(guard, files) if out is None else write_scores(source, guard, files, out, workers, address)
     if others:
         click.echo(f"Left out, since their names are not those of pictures: {len(others):,}.", err=True)
     sys.exit(1 if failures else 0)
@@ -116,7 +125,7 @@ def print_scores(guard, files: Iterator[str]) -> int:
     return failures
 
 
-def write_scores(world, guard, files: Iterator[str], out: Path, workers: int | None, address: str | None) -> int:
+def write_scores(source, guard, files: Iterator[str], out: Path, workers: int | None, address: str | None) -> int:
     """One Parquet file; returns how many files could not be read, and lists the first of them on stderr."""
     from robust.serving.batch import BatchError, in_processes, score_to_parquet, unreadable
 
@@ -132,7 +141,7 @@ def write_scores(world, guard, files: Iterator[str], out: Path, workers: int | N
     else:
         compute = partial(in_processes, workers=workers or len(os.sched_getaffinity(0)))
     try:
-        score_to_parquet(world, guard, files, out, compute)
+        score_to_parquet(source, guard, files, out, compute)
     except BatchError as error:
         raise click.UsageError(str(error)) from None
     except KeyboardInterrupt:
@@ -184,7 +193,7 @@ def train(dataset, size, out, seed, stages):
 
 
 @main.command()
-@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@guard_option
 @click.option(
     "--dataset", default=None, type=click.Path(path_type=Path), help="FOLDER, for a world of your own images."
 )
@@ -201,7 +210,7 @@ def calibrate(world, dataset):
 
 
 @main.command()
-@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@guard_option
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of text.")
 @click.option(
     "--update", type=click.Path(path_type=Path, exists=True), help="Write the Markdown into this file's report block."
@@ -219,11 +228,11 @@ def report(world, markdown, update):
 
 @main.group()
 def benchmark():
-    """Measurements that print ratios."""
+    """How good and how fast: each command measures, and prints a table."""
 
 
 @benchmark.command()
-@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@guard_option
 @click.option("--digits", default=200, show_default=True, help="Test digits to search.")
 @click.option("--algorithm-2", default=200, show_default=True, help="Digits for Algorithm 2: about 10 seconds each.")
 @click.option("--algorithm-1", default=5, show_default=True, help="Digits for Algorithm 1: about 40 seconds each.")
@@ -240,7 +249,7 @@ def search(world, digits, algorithm_2, algorithm_1):
 
 
 @benchmark.command()
-@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@guard_option
 @click.option("--images", type=click.IntRange(20), help="At most so many of each set and half of the test set [all].")
 @click.option(
     "--slow-images", default=1000, show_default=True, type=click.IntRange(20),
@@ -264,7 +273,7 @@ def detectors(world, images, slow_images):
 
 
 @benchmark.command()
-@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@guard_option
 @click.option("--images", default=20_000, show_default=True, help="Images to score with LeNet and VAE loss.")
 @click.option("--searched", default=128, show_default=True, help="Images to score with δz.")
 @click.option("--ray", is_flag=True, help="On a local Ray, too.")
@@ -277,7 +286,7 @@ def batch(world, images, searched, ray):
 
 
 @benchmark.command()
-@click.option("--world", default="mnist", show_default=True, help="Name of a folder in weights/, or a path.")
+@guard_option
 @click.option("--count", default=30, show_default=True, type=click.IntRange(1), help="Sheets of each kind.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Chooses writers, pens and light.")
 @click.option(

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robust.data.datasets import checksum, to_float
+from robust.decision.rule import ANY
 from robust.decision.thresholds import FPR, Percentile
 from robust.guard import Guard, Report
 from robust.inputs.arrays import check_floats, check_shape, image_set, read_image
@@ -228,6 +229,7 @@ def load(
     classifier,
     thresholds: dict[str, float | FPR | Percentile] | None = None,
     rule: str | None = None,
+    metrics: Sequence[str] | None = None,
 ) -> FittedGuard:
     """A saved guard, around its classifier. `Guard.load`, which explains the arguments, comes here."""
     folder = Path(folder)
@@ -236,18 +238,24 @@ def load(
             f"The guard in {folder} needs its classifier back: Guard.load({str(folder)!r}, classifier=...)"
         )
     manifest = read_manifest(folder)
+    chosen = [name for name in manifest["metrics"] if metrics is None or name in metrics]
+    if unknown := set(metrics or ()) - set(chosen):
+        there_are = ", ".join(manifest["metrics"])
+        raise ValueError(f"There is no metric named {', '.join(sorted(unknown))}; there are {there_are}.")
+    choices = {name: _from_json(choice) for name, choice in manifest["thresholds"].items() if name in chosen}
     fingerprint = load_file(checked(folder, "fingerprint.safetensors", manifest))
     wrapped = AnyClassifier(classifier, **manifest["classifier"])
     _check_fingerprint(wrapped, fingerprint, folder)
     guard = FittedGuard(
         wrapped,
         Config(**manifest["config"]),
-        manifest["metrics"],
+        chosen,
         read_scores(checked(folder, SCORES, manifest))["test"],
         fingerprint,
-        {name: _from_json(choice) for name, choice in manifest["thresholds"].items()} | (thresholds or {}),
-        rule or manifest["rule"],
+        choices | (thresholds or {}),
+        rule or (manifest["rule"] if manifest["rule"] in chosen or len(chosen) > 1 else ANY),
     )
+    guard.identity = manifest["sha256"]
     guard.load_nets({name: checked(folder, f"{name}.safetensors", manifest) for name in guard.nets})
     return guard
 

@@ -140,6 +140,7 @@ class Guard:
         self._choose(thresholds or {}, rule or (Surprise.name if Surprise.name in self.metrics else ANY))
         self.prepare = prepare
         self.class_names = class_names
+        self.identity: dict[str, str] = {}  # SHA-256 of the files of a guard that was loaded
 
     def _choose(self, thresholds: dict[str, float | FPR | Percentile], rule: str) -> None:
         names = list(self.metrics)
@@ -208,7 +209,7 @@ class Guard:
     ) -> "Guard":
         """The guard of a world's LeNet, or a fitted guard, whose `classifier` is given back to it.
 
-        `folder` may be a name in weights/. `metrics` are those of a world to use, else all that it has.
+        `folder` may be a name in weights/. `metrics` are those to use, else all that it has.
         `thresholds` and `rule` override the defaults of a world, or what a fitted guard was saved with.
         Raises DamagedWorld when files are missing or damaged, and ValueError for another classifier than the saved
         guard's, which is told by its answers to a few stored images.
@@ -216,7 +217,7 @@ class Guard:
         from robust.fitting import is_fitted, load  # builds on this module
 
         if is_fitted(folder):
-            return load(folder, classifier, thresholds, rule)
+            return load(folder, classifier, thresholds, rule, metrics)
         if classifier is not None:
             raise ValueError(f"{folder} is a world, which has a classifier of its own: load it without one.")
         return cls.of(World.load(folder), thresholds, rule, metrics)
@@ -231,7 +232,9 @@ class Guard:
     ) -> "Guard":
         """The guard of a world's LeNet, with all its metrics or those named."""
         chosen, names = world_metrics(world, metrics), world.subject.classes
-        return cls(world.nets["lenet"], chosen, world.reference, thresholds, rule, world.prepare, names)
+        guard = cls(world.nets["lenet"], chosen, world.reference, thresholds, rule, world.prepare, names)
+        guard.identity = world.manifest["sha256"]
+        return guard
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from robust.metrics.search import nearest_counterexample
 from robust.models.world import World
 from robust.serving.batch import SHARD, Compute, in_processes, score_files
 from robust.serving.batch_ray import on_ray
+from robust.serving.source import GuardSource
 
 FILE = "benchmark_batch.json"
 STAGE_IMAGES = 2000
@@ -42,13 +43,13 @@ def write_pngs(folder: Path, count: int) -> Iterator[str]:
         yield str(file)
 
 
-def folder_speed(guard: Guard, count: int, compute: Compute) -> dict:
+def folder_speed(source: GuardSource, count: int, compute: Compute) -> dict:
     """Images a second from PNG files to scores, between the first and the last finished shard; and until the first."""
     with tempfile.TemporaryDirectory() as folder:
         files = list(write_pngs(Path(folder), count))
         shards = dict(enumerate(batched(files)))
         began, moments, scored = time.perf_counter(), [], []
-        for _, table in compute(guard, shards):
+        for _, table in compute(source, shards):
             moments.append(time.perf_counter())
             scored.append(len(table))
     return {"images": sum(scored[1:]) / (moments[-1] - moments[0]), "start_seconds": moments[0] - began}
@@ -104,7 +105,7 @@ def batched(files: list[str]) -> list[list[str]]:
 
 def measure(world: World, count: int, searched: int, ray: bool) -> dict:
     """Everything on this page: `count` images with LeNet and VAE loss, `searched` of them with δz; on Ray if asked."""
-    guard = Guard.of(world, metrics=(VAELoss.name,))
+    guard, source = Guard.of(world, metrics=(VAELoss.name,)), GuardSource(str(world.folder), metrics=(VAELoss.name,))
     measured = {"count": count, "searched": searched, "threads": torch.get_num_threads()}
     measured["arrays"] = array_speed(guard, count)
     measured["with_search"], measured["search"] = search_speed(world, searched)
@@ -112,7 +113,7 @@ def measure(world: World, count: int, searched: int, ray: bool) -> dict:
     runs: dict[str, Compute] = {f"processes: {n}": partial(in_processes, workers=n) for n in workers}
     if ray:
         runs |= {f"Ray workers: {n}": partial(on_ray, address="local", workers=n) for n in workers}
-    measured["folders"] = {name: folder_speed(guard, count, compute) for name, compute in runs.items()}
+    measured["folders"] = {name: folder_speed(source, count, compute) for name, compute in runs.items()}
     measured["stages"] = stage_costs(guard, STAGE_IMAGES)
     return measured
 

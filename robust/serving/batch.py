@@ -27,14 +27,14 @@ from tqdm import tqdm
 
 from robust.guard import Guard
 from robust.inputs.decode import UnusableImage
-from robust.models.world import World
+from robust.serving.source import GuardSource
 
 SHARD = 512  # files: seconds of work to lose with δz, a tenth of a second without
 JOINED = 64  # shards in one row group of the output
 METADATA = b"robust"
 
 Shards = dict[int, list[str]]
-Compute = Callable[[Guard, Shards], Iterator[tuple[int, pa.Table]]]
+Compute = Callable[[GuardSource, Shards], Iterator[tuple[int, pa.Table]]]
 
 
 class BatchError(RuntimeError):
@@ -82,13 +82,14 @@ def _text(name: str) -> str:
 # --- Where shards are scored ---------------------------------------------------------------------------------------
 
 
-def in_processes(guard: Guard, shards: Shards, workers: int) -> Iterator[tuple[int, pa.Table]]:
+def in_processes(source: GuardSource, shards: Shards, workers: int) -> Iterator[tuple[int, pa.Table]]:
     """Each shard's number and scores, as they are finished, from `workers` processes with one torch thread each.
 
-    Raises BatchError when a process dies.
+    Each loads the guard from its folder: a guard that is sent to a process which dies while it starts would block the
+    sender for ever. Raises BatchError when a process dies.
     """
     context = multiprocessing.get_context("spawn")  # the only safe way beside torch's threads
-    pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start_worker, (guard,))
+    pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start_worker, (source,))
     try:
         for finished in as_completed(pool.submit(_score_shard, *shard) for shard in shards.items()):
             yield finished.result()
@@ -101,9 +102,9 @@ def in_processes(guard: Guard, shards: Shards, workers: int) -> Iterator[tuple[i
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(guard: Guard) -> None:
+def _start_worker(source: GuardSource) -> None:
     global _guard
-    _guard = guard
+    _guard = source.load()
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends workers at once, without a traceback each
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -122,12 +123,12 @@ def _score_shard(number: int, files: list[str]) -> tuple[int, pa.Table]:
 # --- The whole run -------------------------------------------------------------------------------------------------
 
 
-def score_to_parquet(world: World, guard: Guard, files: list[str], out: Path, compute: Compute) -> None:
+def score_to_parquet(source: GuardSource, guard: Guard, files: list[str], out: Path, compute: Compute) -> None:
     """Score `files` (at least one) into the Parquet file `out`, with a progress bar; go on where a run was interrupted.
 
-    Nothing is done when `out` is complete already. Raises BatchError when `out` or `out`.parts is of another run.
+    `guard` is the one that `source` loads. Nothing is done when `out` is complete already. Raises BatchError when `out` or `out`.parts is of another run.
     """
-    run = describe(world, guard, files)
+    run = describe(guard, files)
     folder = out.with_name(f"{out.name}.parts")
     if out.exists():
         _check_same(run, _run_of(out), out)
@@ -138,16 +139,16 @@ def score_to_parquet(world: World, guard: Guard, files: list[str], out: Path, co
             _check_same(run, json.loads(description.read_text()), folder)
         _write(description, lambda file: file.write(json.dumps(run, indent=1).encode()))
         parts = [folder / f"{number:08d}.parquet" for number in range(-(-len(files) // SHARD))]
-        _score_missing(guard, files, parts, compute)
+        _score_missing(source, files, parts, compute)
         _write(out, lambda file: _join(parts, file, schema(guard).with_metadata({METADATA: json.dumps(run)})))
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _score_missing(guard: Guard, files: list[str], parts: list[Path], compute: Compute) -> None:
+def _score_missing(source: GuardSource, files: list[str], parts: list[Path], compute: Compute) -> None:
     shards = {i: files[i * SHARD : (i + 1) * SHARD] for i, part in enumerate(parts) if not part.exists()}
     left = sum(map(len, shards.values()))
     with tqdm(total=len(files), initial=len(files) - left, unit=" images") as progress:
-        for number, table in compute(guard, shards) if shards else ():
+        for number, table in compute(source, shards) if shards else ():
             _write(parts[number], lambda file, table=table: pq.write_table(table, file))
             progress.update(len(table))
 
@@ -170,7 +171,7 @@ def _write(path: Path, content: Callable[[BinaryIO], object]) -> None:
     unfinished.replace(path)
 
 
-def describe(world: World, guard: Guard, files: list[str]) -> dict:
+def describe(guard: Guard, files: list[str]) -> dict:
     """What decides the output of a run. A file counts by its name, size and date of change."""
     digest = hashlib.sha256()
     for file in files:
@@ -181,7 +182,7 @@ def describe(world: World, guard: Guard, files: list[str]) -> dict:
             state = None
         digest.update(os.fsencode(file) + f" {state}\n".encode())
     return {
-        "world": world.manifest["sha256"],
+        "guard": guard.identity,
         "metrics": list(guard.metrics),
         "thresholds": guard.thresholds,
         "rule": guard.rule.decides,

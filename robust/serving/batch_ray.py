@@ -9,17 +9,18 @@ import pyarrow as pa
 import torch
 
 import robust
-from robust.guard import Guard
 from robust.serving.batch import BatchError, Shards, score_files
+from robust.serving.source import GuardSource
 
 OBJECT_STORE = 256 * 2**20  # bytes: what travels is paths and scores, never images
 
 
-def on_ray(guard: Guard, shards: Shards, address: str, workers: int | None) -> Iterator[tuple[int, pa.Table]]:
+def on_ray(source: GuardSource, shards: Shards, address: str, workers: int | None) -> Iterator[tuple[int, pa.Table]]:
     """Each shard's number and scores, as they are finished, from Ray Data actors with one torch thread each.
 
     `address` is a cluster's, or "local" for a Ray of this run's own. Every machine must see the files, and the current
-    folder, under the same paths and have the packages of requirements.txt; the guard and this package travel.
+    folder, under the same paths and have the packages of requirements.txt, and can import the classifier where it is the owner's; the guard's nets and this
+    package are sent along.
     `workers` defaults to the number of CPUs. A shard whose worker dies is scored again. Raises BatchError when there
     is no Ray, or none at that address.
     """
@@ -33,7 +34,7 @@ def on_ray(guard: Guard, shards: Shards, address: str, workers: int | None) -> I
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # the run reports itself
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False  # the run has its own
-        shared = ray.put(guard)  # kept here, so that a worker that is started again finds it
+        shared = ray.put(source.load())  # kept here, so that a worker that is started again finds it
         tasks = [{"number": number, "files": files} for number, files in shards.items()]
         scored = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map(
             ShardScorer,
@@ -52,7 +53,9 @@ def connect(ray, address: str) -> None:
     options = {"configure_logging": True, "logging_level": logging.ERROR, "log_to_driver": False}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
-        options["runtime_env"] = {"env_vars": {"PYTHONPATH": str(Path(robust.__file__).parent.parent)}}
+        options["runtime_env"] = {
+            "env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(robust.__file__).parent.parent), os.getcwd()])}
+        }
     else:
         options["runtime_env"] = {"py_modules": [str(Path(robust.__file__).parent)]}
     try:

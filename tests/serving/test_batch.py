@@ -23,8 +23,10 @@ from robust.evaluation import throughput as benchmark
 from robust.metrics import Metric
 from robust.models.world import World
 from robust.serving import batch
+from robust.serving.source import GuardSource
 
 ROOT = Path(__file__).parents[2]
+SOURCE = GuardSource("mnist", metrics=("vae_loss",))
 
 
 def write_pngs(folder: Path, count: int) -> Path:
@@ -157,17 +159,18 @@ def guard() -> Guard:
     return Guard.load(metrics=("vae_loss",))
 
 
-def here(guard, shards):
+def here(source, shards):
+    guard = source.load()
     for number, files in shards.items():
         yield number, batch.score_files(guard, files)
 
 
-def only_one(guard, shards):
-    yield next(here(guard, shards))
+def only_one(source, shards):
+    yield next(here(source, shards))
     raise KeyboardInterrupt
 
 
-def never(guard, shards):
+def never(source, shards):
     raise AssertionError("there was nothing to score")
 
 
@@ -177,19 +180,19 @@ def files(tmp_path) -> list[str]:
 
 
 def test_only_the_same_run_goes_on(guard, files, tmp_path):
-    world, out = World.load(), tmp_path / "scores.parquet"
+    out = tmp_path / "scores.parquet"
     with pytest.raises(KeyboardInterrupt):
-        batch.score_to_parquet(world, guard, files, out, only_one)
-    others = {"metrics": Guard.of(world), "thresholds": guard.with_thresholds({"vae_loss": 1.0}, "any")}
+        batch.score_to_parquet(SOURCE, guard, files, out, only_one)
+    others = {"metrics": Guard.load(), "thresholds": guard.with_thresholds({"vae_loss": 1.0}, "any")}
     for word, other in others.items():
         with pytest.raises(batch.BatchError, match=f"scores.parquet.parts is of another run .*{word}"):
-            batch.score_to_parquet(world, other, files, out, never)
-    batch.score_to_parquet(world, guard, files, out, here)
-    batch.score_to_parquet(world, guard, files, out, never)
+            batch.score_to_parquet(SOURCE, other, files, out, never)
+    batch.score_to_parquet(SOURCE, guard, files, out, here)
+    batch.score_to_parquet(SOURCE, guard, files, out, never)
     Image.fromarray(samples()["mnist_images"][0, 0].numpy()).save(files[7])
     before = out.read_bytes()
     with pytest.raises(batch.BatchError, match="scores.parquet is of another run .other files"):
-        batch.score_to_parquet(world, guard, files, out, never)
+        batch.score_to_parquet(SOURCE, guard, files, out, never)
     assert out.read_bytes() == before
 
 
@@ -197,7 +200,7 @@ def test_a_file_that_is_no_output_of_ours_is_left_alone(guard, files, tmp_path):
     out = tmp_path / "scores.parquet"
     out.write_text("my notes")
     with pytest.raises(batch.BatchError, match="another run"):
-        batch.score_to_parquet(World.load(), guard, files, out, never)
+        batch.score_to_parquet(SOURCE, guard, files, out, never)
     assert out.read_text() == "my notes"
 
 
@@ -227,6 +230,7 @@ def test_memory_does_not_grow_with_the_number_of_files(files):
 import resource, sys
 from robust import Guard
 from robust.serving import batch
+from robust.serving.source import GuardSource
 guard, files = Guard.load(metrics=("vae_loss",)), sys.argv[1:] * 50
 for count in (2, 20):
     for i in range(count):
@@ -269,7 +273,7 @@ def test_json_has_no_infinity(files, capsys):
 
 
 def test_the_benchmark_shows_a_speed_for_every_way(monkeypatch):
-    monkeypatch.setattr(benchmark, "in_processes", lambda guard, shards, workers: here(guard, shards))
+    monkeypatch.setattr(benchmark, "in_processes", lambda source, shards, workers: here(source, shards))
     monkeypatch.setattr(benchmark, "STAGE_IMAGES", 20)
     speeds, stages = benchmark.tables(benchmark.measure(World.load(), 2 * batch.SHARD, searched=2, ray=False))
     assert {row[0] for row in speeds.rows} >= {"LeNet + VAE loss, folder of PNGs", "LeNet + VAE loss, arrays"}

@@ -43,5 +43,6 @@ for verdict in guard.stream(images, batch_size=32):
 """
 
 BATCH = """\
-python -m robust score camera --out scores.parquet
+python -m robust score camera --out scores.parquet \\
+  --guard my_guard --classifier my_project:classifier
 """
