@@ -2,7 +2,8 @@
 
 A saved guard is one folder:
 
-    vae, generator, inverter .safetensors    the nets of its metrics
+    vae, generator, inverter, … .safetensors  the nets of its metrics
+    metric_NAME.safetensors                  what a metric has learned beside nets
     scores.safetensors                       the reference distributions, "test/<metric>"
     fingerprint.safetensors                  a few test images and the classifier's answers to them
     manifest.json                            configuration, metrics, thresholds, rule, SHA-256 of every file
@@ -15,7 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +26,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robust.data.datasets import checksum, to_float
-from robust.decision.rule import ANY
+from robust.decision.rule import ALL, ANY, OLD_NAMES
 from robust.decision.thresholds import FPR, Percentile
 from robust.guard import Guard, Report
 from robust.inputs.arrays import check_floats, check_shape, image_set, read_image
-from robust.metrics import DeltaZ, Metric, VAELoss
+from robust.metrics import Energy, Evidence, Metric, Parts, Surprise, VAELoss, registry
 from robust.models import training
 from robust.models.classifier import AnyClassifier, same_answers
 from robust.models.config import Config
 from robust.models.world import (
+    FORMAT,
     SCORES,
     build_net,
     checked,
@@ -45,7 +47,6 @@ from robust.models.world import (
 )
 
 KIND = "fitted guard"
-NETS = {"vae_loss": ("vae",), "delta_z": ("generator", "inverter")}
 FEWEST_TO_TRAIN, FEWEST_TO_TEST = 128, 100  # one training batch; an FPR in whole per cents
 PROBES = 1000  # test images that the classifier is tried on before training
 REFERENCE = 2000  # test images with a δz: minutes; an FPR of 5 % is then good to ±0.5 %
@@ -64,21 +65,19 @@ class FittedGuard(Guard):
         self,
         classifier: AnyClassifier,
         config: Config,
-        metrics: Sequence[str],
+        metrics: Sequence[Metric],
+        nets: dict[str, nn.Module],
         reference: dict[str, np.ndarray],
         fingerprint: dict[str, Tensor],
         thresholds: dict[str, float | FPR | Percentile],
-        rule: str,
+        rule: str | None,
     ):
-        """`fingerprint`: "images" uint8 (N, channels, size, size) and "answers" (N, classes), as probabilities."""
-        self.config, self.fingerprint = config, fingerprint
-        self.nets = {name: _to_score(build_net(name, config)) for metric in metrics for name in NETS[metric]}
-        super().__init__(classifier, [self._metric(name, classifier) for name in metrics], reference, thresholds, rule)
+        """`nets` are those of the `metrics`, by name; `reference` holds the scores of Surprise's parts, too.
 
-    def _metric(self, name: str, classifier: AnyClassifier) -> Metric:
-        if name == "vae_loss":
-            return VAELoss(self.nets["vae"])
-        return DeltaZ(classifier, self.nets["generator"], self.nets["inverter"], classifier.has_gradients)
+        `fingerprint`: "images" uint8 (N, channels, size, size) and "answers" (N, classes), as probabilities.
+        """
+        self.config, self.nets, self.fingerprint = config, nets, fingerprint
+        super().__init__(classifier, metrics, reference, thresholds, rule)
 
     def load_nets(self, files: dict[str, Path]) -> None:
         """Weights for `self.nets`, from their safetensors files."""
@@ -106,13 +105,22 @@ class FittedGuard(Guard):
         """
         images = _drawn(_test_images(test_data, self.config), self.metrics, self.classifier)
         self._check_fprs(len(images))
-        parts = []
+        surprise = self.metrics.get(Surprise.name)
+        single = {name: metric for name, metric in self.metrics.items() if metric is not surprise}
+        single |= {name: part for name, part in (surprise.parts if surprise else {}).items() if name not in single}
+        found: dict[str, list[np.ndarray]] = {name: [] for name in single}
         with tqdm(total=len(images), desc="calibrate", unit="image") as progress:
             for part in images.split(BATCH):
                 part = to_float(part)
-                parts.append(self.score(part, self.probabilities(part).argmax(1)))
+                predictions = self.probabilities(part).argmax(1)
+                for name, metric in single.items():
+                    found[name].append(metric.scores(part, predictions))
                 progress.update(len(part))
-        self.reference = {name: np.concatenate([part[name] for part in parts]) for name in self.metrics}
+        reference = {name: np.concatenate(parts) for name, parts in found.items()}
+        if surprise:
+            surprise.calibrate(reference)
+            reference[surprise.name] = surprise.combine(reference)
+        self.reference = reference
         self._choose({}, self.rule.decides)
         self._warn_of_idle_metrics()
         return self
@@ -153,13 +161,16 @@ class FittedGuard(Guard):
             file.unlink()
         for name, net in self.nets.items():
             training.save_net(net, folder / f"{name}.safetensors")
+        for name, metric in self.metrics.items():
+            if state := metric.state():
+                save_file(state, folder / f"metric_{name}.safetensors")
         write_scores(folder, {"test": self.reference})
         save_file(self.fingerprint, folder / "fingerprint.safetensors")
         about = {
-            "format": 1,
+            "format": FORMAT,
             "kind": KIND,
             "config": asdict(self.config),
-            "metrics": list(self.metrics),
+            "metrics": [{"kind": metric.kind, "options": metric.options()} for metric in self.metrics.values()],
             "thresholds": {name: _as_json(choice) for name, choice in self.choices.items()},
             "rule": self.rule.decides,
             "classifier": {
@@ -174,16 +185,16 @@ def fit(
     classifier,
     train_data,
     test_data,
-    metrics: Sequence[str],
+    metrics: Sequence[str | Metric],
     fpr: float,
     thresholds: dict[str, float | FPR | Percentile] | None,
-    rule: str,
+    rule: str | None,
     steps: int,
     seed: int,
     checkpoints: str | Path | None,
+    labels,
 ) -> FittedGuard:
     """`Guard.fit`, which explains the arguments."""
-    metrics = _metric_names(metrics)
     if steps < 1:
         raise ValueError(f"steps is the number of training steps of each stage, at least 1, not {steps}.")
     train = image_set(train_data, "train_data")
@@ -197,26 +208,61 @@ def fit(
         vae_steps=steps,
         wgan_steps=steps,
         inverter_steps=steps,
+        verifier_steps=steps,
     )
     test = _test_images(test_data, config)
     if torch.equal(train, test):
         raise ValueError("test_data are the training images: give images that neither net nor classifier has seen.")
     probes = test[_draw(len(test), PROBES)]
     wrapped = AnyClassifier.probe(classifier, to_float(probes))
+    config = replace(config, classes=_fingerprint(wrapped, probes[:1])["answers"].shape[1])
+    labels = None if labels is None else _labels(labels, len(train), config.classes)
+    made, parts = _build(metrics, wrapped, labels, config)
+    scored = _drawn(test, [metric.name for metric in made], wrapped)
     guard = FittedGuard(  # with untrained nets, to find every mistake before the training
         wrapped,
         config,
-        metrics,
-        {name: np.zeros(len(_drawn(test, metrics, wrapped))) for name in metrics},
+        made,
+        parts.nets,
+        {name: np.zeros(len(scored)) for name in _with_parts(made)},
         _fingerprint(wrapped, probes[:FINGERPRINT]),
-        {name: FPR(fpr) for name in metrics} | (thresholds or {}),
+        {metric.name: FPR(fpr) for metric in made} | (thresholds or {}),
         rule,
     )
-    guard.inspect_prepared(to_float(probes[:2]))
+    for metric in made:
+        metric.fit(train, labels, parts)
+        if metric.name != Surprise.name:
+            metric.scores(to_float(probes[:2]), torch.zeros(2, dtype=torch.int64))
     with _workplace(checkpoints, train) as folder:
-        _train(train, config, metrics, folder)
+        _train(train, labels, config, guard.nets, folder)
         guard.load_nets({name: folder / f"{name}.safetensors" for name in guard.nets})
         return guard.calibrate(test)
+
+
+def _build(
+    metrics: Sequence[str | Metric], classifier: AnyClassifier, labels: Tensor | None, config: Config
+) -> tuple[list[Metric], Parts]:
+    """The metrics that are asked for, and what they are built of: the classifier, and untrained nets."""
+    asked = [metrics] if isinstance(metrics, str | Metric) else list(dict.fromkeys(metrics))
+    if not asked:
+        raise ValueError(f"metrics is empty: name one at least of {', '.join(registry.names())}, or give your own.")
+    # Energy says nothing where the classifier gives probabilities, and evidence learns from labels.
+    energy = [] if classifier.gives_probabilities else [Energy.name]
+    joined = [VAELoss.name, *([] if labels is None else [Evidence.name]), *energy]
+    named = [metric for metric in asked if isinstance(metric, str)]
+    nets = _nets([registry.metric_class(name) for name in named + joined * (Surprise.name in named)], config)
+    if "verifier" in nets and labels is None:
+        raise ValueError("Evidence learns from labels: give Guard.fit(labels=...) those of the training images.")
+    parts = Parts(classifier, nets)
+    options = {Surprise.name: {"of": joined}}
+    made = [registry.build(m, parts, **options.get(m, {})) if isinstance(m, str) else m for m in asked]
+    return made, parts
+
+
+def _with_parts(metrics: Sequence[Metric]) -> list[str]:
+    """The names of the metrics and of those that Surprise joins."""
+    parts = [name for metric in metrics if isinstance(metric, Surprise) for name in metric.parts]
+    return list(dict.fromkeys([*(metric.name for metric in metrics), *parts]))
 
 
 def is_fitted(folder: str | Path) -> bool:
@@ -238,24 +284,29 @@ def load(
             f"The guard in {folder} needs its classifier back: Guard.load({str(folder)!r}, classifier=...)"
         )
     manifest = read_manifest(folder)
-    chosen = [name for name in manifest["metrics"] if metrics is None or name in metrics]
-    if unknown := set(metrics or ()) - set(chosen):
-        there_are = ", ".join(manifest["metrics"])
-        raise ValueError(f"There is no metric named {', '.join(sorted(unknown))}; there are {there_are}.")
-    choices = {name: _from_json(choice) for name, choice in manifest["thresholds"].items() if name in chosen}
     fingerprint = load_file(checked(folder, "fingerprint.safetensors", manifest))
     wrapped = AnyClassifier(classifier, **manifest["classifier"])
     _check_fingerprint(wrapped, fingerprint, folder)
-    guard = FittedGuard(
-        wrapped,
-        Config(**manifest["config"]),
-        chosen,
-        read_scores(checked(folder, SCORES, manifest))["test"],
-        fingerprint,
-        choices | (thresholds or {}),
-        rule or (manifest["rule"] if manifest["rule"] in chosen or len(chosen) > 1 else ANY),
-    )
+    config = Config(**manifest["config"])
+    reference = read_scores(checked(folder, SCORES, manifest))["test"]
+    saved = [m if isinstance(m, dict) else {"kind": m, "options": {}} for m in manifest["metrics"]]  # format 1: names
+    joined = [part for m in saved for part in m["options"].get("of", ())]
+    nets = _nets([registry.metric_class(kind) for kind in (*(m["kind"] for m in saved), *joined)], config)
+    parts = Parts(wrapped, nets, reference)
+    made = [registry.build(m["kind"], parts, **m["options"]) for m in saved]
+    names = [metric.name for metric in made]
+    if unknown := set(metrics or ()) - set(names):
+        raise ValueError(f"There is no metric named {', '.join(sorted(unknown))}; there are {', '.join(names)}.")
+    chosen = [metric for metric in made if metrics is None or metric.name in metrics]
+    kept = [metric.name for metric in chosen]
+    choices = {name: _from_json(choice) for name, choice in manifest["thresholds"].items() if name in kept}
+    rule = rule or (manifest["rule"] if manifest["rule"] in (*kept, ANY, ALL, *OLD_NAMES) else None)
+    guard = FittedGuard(wrapped, config, chosen, nets, reference, fingerprint, choices | (thresholds or {}), rule)
     guard.identity = manifest["sha256"]
+    for metric in chosen:
+        name = f"metric_{metric.name}.safetensors"
+        if name in manifest["sha256"]:
+            metric.load_state(load_file(checked(folder, name, manifest)))
     guard.load_nets({name: checked(folder, f"{name}.safetensors", manifest) for name in guard.nets})
     return guard
 
@@ -263,14 +314,25 @@ def load(
 # --- Before training -----------------------------------------------------------------------------------------------
 
 
-def _metric_names(metrics: Sequence[str]) -> list[str]:
-    names = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
-    unknown = [str(name) for name in names if name not in NETS]
-    if unknown or not names:
-        raise ValueError(
-            f"There is no metric named {', '.join(unknown) or '(none given)'}; there are {', '.join(NETS)}."
-        )
-    return names
+def _labels(labels, count: int, classes: int) -> Tensor:
+    found = torch.as_tensor(labels)
+    if found.shape != (count,) or found.is_floating_point():
+        raise ValueError(f"labels must be {count} whole numbers, one for each training image.")
+    if found.min() < 0 or found.max() >= classes:
+        raise ValueError(f"labels must go from 0 to {classes - 1}, the classes that the classifier knows.")
+    return found.long()
+
+
+def _surprise_parts(classifier: AnyClassifier, labels: Tensor | None) -> list[str]:
+    """Energy says nothing where the classifier gives probabilities; evidence has to learn from labels."""
+    energy = [] if classifier.gives_probabilities else [Energy.name]
+    return [VAELoss.name, *([] if labels is None else [Evidence.name]), *energy]
+
+
+def _nets(metrics: Sequence[type[Metric]], config: Config) -> dict[str, nn.Module]:
+    """The nets that the metrics need, untrained, ready to score."""
+    names = dict.fromkeys(name for metric in metrics for name in metric.nets)
+    return {name: _to_score(build_net(name, config)) for name in names}
 
 
 def _test_images(test_data, config: Config) -> Tensor:
@@ -341,11 +403,14 @@ def _workplace(checkpoints: str | Path | None, train: Tensor) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def _train(images: Tensor, config: Config, metrics: list[str], folder: Path) -> None:
-    if "vae_loss" in metrics:
+def _train(images: Tensor, labels: Tensor | None, config: Config, nets: Collection[str], folder: Path) -> None:
+    if "vae" in nets:
         training.train_vae(images, config, folder)
-    if "delta_z" in metrics:
+    if "verifier" in nets:
+        training.train_verifier(images, labels, config, folder)
+    if "generator" in nets:
         training.train_wgan(images, config, folder)
+    if "inverter" in nets:
         training.train_inverter(images, config, folder)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from robust.decision.rule import ALL, ANY, Rule, rule_name
 from robust.decision.thresholds import FPR, Percentile, percentile, refused, threshold_value
 from robust.inputs.prepare import Prepared, prepare
-from robust.metrics import DeltaZ, Energy, Evidence, Metric, Surprise, VAELoss
+from robust.metrics import DeltaZ, Energy, Evidence, Metric, Parts, Surprise, VAELoss, registry
 from robust.models.world import DEFAULT_WORLD, World
 from robust.serving.stream import BATCH as STREAM_BATCH
 from robust.serving.stream import Unusable, stream
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_FPR = 0.05
 DEFAULT_STEPS = 8000
 BATCH = 256
+SHOWN = (DeltaZ.name, VAELoss.name, Surprise.name)  # a world's metrics, in the order in which pages show them
+SINGLE = (DeltaZ.name, VAELoss.name, Evidence.name, Energy.name)  # those that need no other metric's scores
 
 
 @dataclass(frozen=True)
@@ -166,13 +168,14 @@ class Guard:
         classifier,
         train_data,
         test_data,
-        metrics: Sequence[str] = ("vae_loss", "delta_z"),
+        metrics: Sequence[str | Metric] = SHOWN,
         fpr: float = DEFAULT_FPR,
         thresholds: dict[str, float | FPR | Percentile] | None = None,
-        rule: str = ANY,
+        rule: str | None = None,
         steps: int = DEFAULT_STEPS,
         seed: int = 0,
         checkpoints: str | Path | None = None,
+        labels=None,
     ) -> "FittedGuard":
         """Train the metrics' nets on `train_data`, take thresholds from `test_data`, and guard the classifier.
 
@@ -182,21 +185,25 @@ class Guard:
         train_data, test_data: tensors or arrays, uint8 or floats in [0, 1], or torch Datasets of (image, label); grey
             or colour, 28 to 64 pixels square. Labels are not needed. At least 128 to train on, 100 to test on, and
             none in both.
-        metrics: "vae_loss", "delta_z" or both. δz follows the classifier's gradients where there are some, and
+        metrics: by name ("delta_z", "vae_loss", "surprise", "energy", "evidence"), or metrics of your own (`Metric`), or
+            detectors of pytorch-ood (`PytorchOOD`). Surprise joins VAE loss, energy where the classifier gives logits,
+            and evidence where there are `labels`. δz follows the classifier's gradients where there are some, and
             otherwise asks it about some 1,600 generated images for every image it scores.
         fpr: share of the test images that each metric may refuse, where `thresholds` says nothing else.
         thresholds: metric name to a number, `FPR(0.01)` or `Percentile(95)`.
-        rule: refuse when "any" metric does, when "all" do, or a metric's name.
+        rule: refuse when "any" metric does, when "all" do, or a metric's name; by default Surprise decides where it is
+            among the metrics, else any.
         steps: of each training stage. The default takes about an hour on two cores for 28 or 32 pixels, four times as
             long for 64; the VAE alone takes a few minutes.
         checkpoints: a folder in which an interrupted fit resumes when it is started again with the same data; what it
             put there is removed when it is done.
+        labels: classes (N,) of the training images, whole numbers, for the metrics that learn from them.
 
         Raises ValueError, before it trains, for whatever does not fit.
         """
         from robust.fitting import fit  # builds on this module
 
-        return fit(classifier, train_data, test_data, metrics, fpr, thresholds, rule, steps, seed, checkpoints)
+        return fit(classifier, train_data, test_data, metrics, fpr, thresholds, rule, steps, seed, checkpoints, labels)
 
     @classmethod
     def load(
@@ -327,16 +334,14 @@ class Guard:
         return stream(self, images, batch_size, prepared)
 
 
+def parts_of(world: World) -> Parts:
+    """What a world offers its metrics; one in the making has no reference yet."""
+    return Parts(world.nets["lenet"], world.nets, world.scores.get(world.in_distribution, {}))
+
+
 def single_metrics(world: World) -> list[Metric]:
     """The metrics of a world that need no other metric's scores."""
-    nets = world.nets
-    delta_z = DeltaZ(nets["lenet"], nets["generator"], nets["inverter"])
-    return [delta_z, VAELoss(nets["vae"]), Evidence(nets["verifier"]), Energy(nets["lenet"])]
-
-
-def join(metrics: Sequence[Metric], reference: dict[str, np.ndarray]) -> Surprise:
-    """The metric that joins those that are fast, and blind to different things: all but δz."""
-    return Surprise([metric for metric in metrics if metric.name != DeltaZ.name], reference)
+    return [registry.build(name, parts_of(world)) for name in SINGLE]
 
 
 def world_metrics(world: World, names: Sequence[str] | None = None) -> list[Metric]:
@@ -345,10 +350,7 @@ def world_metrics(world: World, names: Sequence[str] | None = None) -> list[Metr
 
     Raises ValueError for a name that no metric has.
     """
-    single = single_metrics(world)
-    metrics = [*single[:2], join(single, world.reference)]
-    unknown = set(names or ()) - {metric.name for metric in metrics}
+    unknown = set(names or ()) - set(SHOWN)
     if unknown:
-        there_are = ", ".join(metric.name for metric in metrics)
-        raise ValueError(f"There is no metric named {', '.join(sorted(unknown))}; there are {there_are}.")
-    return [metric for metric in metrics if names is None or metric.name in names]
+        raise ValueError(f"There is no metric named {', '.join(sorted(unknown))}; there are {', '.join(SHOWN)}.")
+    return [registry.build(name, parts_of(world)) for name in SHOWN if names is None or name in names]

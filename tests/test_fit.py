@@ -17,6 +17,8 @@ from torch.utils.data import TensorDataset
 from robust import FPR, DamagedWorld, Guard, NotReliableClassification, Percentile, UnusableImage, fitting
 from robust.data.examples import samples
 from robust.inputs.arrays import image_set
+from robust.metrics import Metric
+from robust.metrics.pytorch_ood import PytorchOOD
 from robust.models.classifier import AnyClassifier
 from robust.models.world import DEFAULT_WORLD, World
 
@@ -142,11 +144,13 @@ def test_classifiers_that_do_not_fit(untrained, name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metrics": ("vae_loss", "delta_x")}, "no metric named delta_x; there are vae_loss, delta_z"),
-        ({"metrics": ()}, "no metric named"),
+        ({"metrics": ("vae_loss", "delta_x")}, "no metric named delta_x; there are .*vae_loss"),
+        ({"metrics": ()}, "metrics is empty: name one"),
+        ({"metrics": ["evidence"]}, "Evidence learns from labels"),
+        ({"labels": [0.5] * 200}, "labels must be 200 whole numbers"),
         ({"steps": 0}, "at least 1"),
         ({"fpr": 5}, "An FPR is a share from 0 to below 1"),
-        ({"fpr": 0.001}, "An FPR of 0.001 for vae_loss needs at least 1000 test images"),
+        ({"fpr": 0.001}, "An FPR of 0.001 for delta_z needs at least 1000 test images"),
         ({"thresholds": {"loss": 3.0}}, "no metric named loss"),
         ({"thresholds": {"vae_loss": "high"}}, "A threshold is a number"),
         ({"rule": "sometimes"}, "no rule named"),
@@ -199,7 +203,7 @@ def test_thresholds_by_fpr_percentile_and_value(guard):
     with pytest.raises(ValueError, match="needs at least 200 test images"):
         guard.with_thresholds({"vae_loss": FPR(0.005)})
     changed = guard.with_thresholds({"vae_loss": 77.5}, "vae_loss").with_thresholds({"delta_z": 1.5})
-    assert changed.thresholds == {"vae_loss": 77.5, "delta_z": 1.5}
+    assert changed.thresholds == guard.thresholds | {"vae_loss": 77.5, "delta_z": 1.5}
     assert changed.rule.decides == "vae_loss"
 
 
@@ -227,10 +231,88 @@ def test_a_saved_guard_comes_back_the_same(guard, lenet, tmp_path):
     assert [r.as_json() for r in back.inspect_prepared(images)] == [
         r.as_json() for r in chosen.inspect_prepared(images)
     ]
-    assert Guard.load(tmp_path / "guard", {"vae_loss": 5.0}, "both", lenet).thresholds == {
-        "vae_loss": 5.0,
-        "delta_z": 0.25,
-    }
+    other = Guard.load(tmp_path / "guard", {"vae_loss": 5.0}, "both", lenet)
+    assert (other.thresholds, other.rule.decides) == (chosen.thresholds | {"vae_loss": 5.0}, "all")
+
+
+def test_surprise_decides_unless_another_rule_is_chosen(guard, lenet, tmp_path):
+    assert guard.rule.decides == "surprise"
+    assert list(guard.metrics["surprise"].parts) == ["vae_loss", "energy"]
+    refused = [not report.reliable for report in guard.inspect_prepared(TEST.float() / 255)]
+    assert 1 <= sum(refused) <= 5
+    guard.save(tmp_path / "guard")
+    assert Guard.load(tmp_path / "guard", classifier=lenet, metrics=["vae_loss"]).rule.decides == "any"
+    with pytest.raises(ValueError, match="no metric named evidence; there are delta_z, vae_loss, surprise"):
+        Guard.load(tmp_path / "guard", classifier=lenet, metrics=["evidence"])
+
+
+def test_with_labels_a_verifier_joins(lenet, tmp_path):
+    guard = fit(lenet, metrics=["surprise"], labels=samples()["mnist_labels"][ORDER])
+    assert list(guard.metrics["surprise"].parts) == ["vae_loss", "evidence", "energy"]
+    guard.save(tmp_path / "guard")
+    assert (tmp_path / "guard" / "verifier.safetensors").exists()
+    back = Guard.load(tmp_path / "guard", classifier=lenet)
+    assert back.inspect(TEST[3]).as_json() == guard.inspect(TEST[3]).as_json()
+
+
+class Brightness(Metric):
+    """A metric of one's own: how far the picture is from the mean brightness of the training images."""
+
+    name, title, refuses = "brightness", "Brightness", "high"
+
+    def fit(self, images, labels, parts):
+        self.mean = images.float().mean() / 255
+
+    def state(self):
+        return {"mean": self.mean}
+
+    def load_state(self, state):
+        self.mean = state["mean"]
+
+    def scores(self, images, predictions):
+        return (images.flatten(1).mean(1) - self.mean).abs().double().numpy()
+
+
+def test_a_metric_of_ones_own_survives_saving(lenet, tmp_path):
+    guard = fit(lenet, metrics=["vae_loss", Brightness()], rule="any")
+    bright = torch.full((1, 28, 28), 230, dtype=torch.uint8)
+    assert not guard.inspect(bright).verdicts["brightness"].reliable
+    guard.save(tmp_path / "guard")
+    back = Guard.load(tmp_path / "guard", classifier=lenet)
+    assert back.inspect(bright).as_json() == guard.inspect(bright).as_json()
+
+
+def test_a_detector_of_pytorch_ood_survives_saving(lenet, tmp_path):
+    pytest.importorskip("pytorch_ood")
+    labels = samples()["mnist_labels"][ORDER]
+    detectors = [PytorchOOD("KNN", k=5), PytorchOOD("EnergyBased"), PytorchOOD("ViM", d=64)]
+    guard = fit(lenet, metrics=detectors, labels=labels)
+    guard.save(tmp_path / "guard")
+    back = Guard.load(tmp_path / "guard", classifier=lenet)
+    clothes = samples()["fashion_images"][::20].float() / 255
+    for name, metric in guard.metrics.items():
+        scores = metric.scores(clothes, torch.zeros(10, dtype=torch.int64))
+        assert back.metrics[name].scores(clothes, torch.zeros(10, dtype=torch.int64)) == pytest.approx(scores)
+    with pytest.raises(ValueError, match="needs labels"):
+        fit(lenet, metrics=[PytorchOOD("KNN")])
+    with pytest.raises(ValueError, match="has no detector KMN"):
+        PytorchOOD("KMN")
+
+
+def test_a_guard_of_format_1_still_loads(guard, lenet, tmp_path):
+    guard.with_thresholds({}, "any").save(tmp_path)
+    file = tmp_path / "manifest.json"
+    manifest = json.loads(file.read_text())
+    names = ["delta_z", "vae_loss"]
+    old = {"format": 1, "metrics": names, "rule": "either"}
+    old["thresholds"] = {name: manifest["thresholds"][name] for name in names}
+    file.write_text(json.dumps(manifest | old))
+    back = Guard.load(tmp_path, classifier=lenet)
+    assert (list(back.metrics), back.rule.decides) == (names, "any")
+    assert back.inspect(TEST[0]).delta_z == guard.inspect(TEST[0]).delta_z
+    file.write_text(json.dumps(manifest | {"format": 99}))
+    with pytest.raises(DamagedWorld, match="newer version"):
+        Guard.load(tmp_path, classifier=lenet)
 
 
 def test_saving_replaces_a_guard_and_nothing_else(guard, lenet, tmp_path):
@@ -362,4 +444,4 @@ def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
         exec(fitting_code.replace("steps=8000", "steps=3"), names)
     Image.fromarray(TEST[0, 0].numpy()).save("photo.png")
     exec(loading_code, names)
-    assert json.loads(Path("guards/forest/manifest.json").read_text())["metrics"] == ["vae_loss", "delta_z"]
+    assert json.loads(Path("guards/forest/manifest.json").read_text())["rule"] == "all"

@@ -11,7 +11,8 @@ from tqdm import tqdm
 from robust.data import image_sets
 from robust.data.datasets import DATASETS, Dataset, UnusableDataset, to_float
 from robust.data.examples import EXAMPLES, write_examples
-from robust.guard import BATCH, Guard, join, single_metrics
+from robust.guard import BATCH, Guard, single_metrics
+from robust.metrics import Parts, Surprise, registry
 from robust.models.world import World, write_manifest, write_scores
 
 
@@ -67,7 +68,7 @@ def calibrate(folder: Path, own_images: Dataset | None = None) -> None:
         if found is not None:
             scores[name] = score_set(world, found.images, name) | {"label": found.labels.numpy()}
     reference = scores[world.in_distribution]
-    surprise = join(single_metrics(world), reference)
+    surprise = registry.build(Surprise.name, Parts(world.nets["lenet"], world.nets, reference))
     for columns in scores.values():
         columns[surprise.name] = surprise.combine(columns)
     write_scores(folder, scores)

@@ -1,11 +1,27 @@
 """What every robustness metric looks like to the rest of the project."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from robust.decision.thresholds import Side
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a guard offers its metrics.
+
+    classifier: images (N, channels, size, size) in [0, 1] to logits (N, classes). nets: trained nets, by the names of
+    `robust.models`. reference: each metric's scores on good images, by name; empty until they are known.
+    """
+
+    classifier: Callable[[Tensor], Tensor]
+    nets: Mapping[str, nn.Module] = field(default_factory=dict)
+    reference: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 class Metric(ABC):
@@ -14,6 +30,10 @@ class Metric(ABC):
     `name` is the key used in files and JSON, `title` what people read, `refuses` the side of the
     threshold on which an input is not reliable, `digits` how many decimals are worth showing, `long_tailed`
     whether nonsense scores so far out that a plot needs a logarithmic axis.
+
+    `nets` names the nets that it needs; `Guard.fit` trains them. What else it learns from training images it learns in
+    `fit`, and `state` and `load_state` keep it. A class is known by its `name` (or `kind`, where instances have names
+    of their own) as soon as its module is imported: so `Guard.load` finds it again.
     """
 
     name: str
@@ -21,6 +41,38 @@ class Metric(ABC):
     refuses: Side
     digits: int = 2
     long_tailed: bool = False
+    nets: ClassVar[tuple[str, ...]] = ()
+
+    known: ClassVar[dict[str, type["Metric"]]] = {}
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if kind := cls.__dict__.get("kind") or cls.__dict__.get("name"):
+            cls.kind = kind
+            Metric.known[kind] = cls
+
+    @classmethod
+    def build(cls, parts: Parts, **options) -> Self:
+        """A metric ready to score, or to `load_state`. `options` are what `options` gave when it was saved."""
+        return cls(**options)
+
+    def fit(self, images: Tensor, labels: Tensor | None, parts: Parts) -> None:
+        """Learn from training images uint8 (N, channels, size, size), and labels (N,) where there are some.
+
+        Most metrics need no more than their nets, which are trained only after this. Raises ValueError where something
+        is missing.
+        """
+
+    def options(self) -> dict:
+        """What `build` needs beside the parts, as JSON knows it."""
+        return {}
+
+    def state(self) -> dict[str, Tensor]:
+        """What `fit` has learned, as tensors by name."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state` gave."""
 
     @abstractmethod
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robust.metrics.base import Metric
+from robust.metrics.base import Metric, Parts
 from robust.metrics.search import SearchResult, nearest_counterexample
 from robust.metrics.search.gradient import padded
 from robust.metrics.search.stochastic import hybrid_search
@@ -29,6 +29,12 @@ class DeltaZ(Metric):
     title = "δz"
     refuses = "low"
     digits = 3
+    nets = ("generator", "inverter")
+
+    @classmethod
+    def build(cls, parts: Parts) -> "DeltaZ":
+        has_gradients = getattr(parts.classifier, "has_gradients", True)
+        return cls(parts.classifier, parts.nets["generator"], parts.nets["inverter"], has_gradients)
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robust.metrics.base import Metric
+from robust.metrics.base import Metric, Parts
 
 
 class Energy(Metric):
@@ -14,9 +14,13 @@ class Energy(Metric):
     title = "Energy"
     refuses = "high"
 
+    @classmethod
+    def build(cls, parts: Parts) -> "Energy":
+        return cls(parts.classifier)
+
     def __init__(self, classifier: nn.Module):
         self.classifier = classifier
 
     @torch.inference_mode()
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
-        return -self.classifier(images).double().logsumexp(1).numpy()
+        return -self.classifier(images).double().logsumexp(1).float().double().numpy()  # rounded as references are kept

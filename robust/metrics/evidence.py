@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robust.metrics.base import Metric
+from robust.metrics.base import Metric, Parts
 from robust.models.nets import Verifier
 
 
@@ -19,6 +19,11 @@ class Evidence(Metric):
     title = "Evidence"
     refuses = "low"
     digits = 1
+    nets = ("verifier",)
+
+    @classmethod
+    def build(cls, parts: Parts) -> "Evidence":
+        return cls(parts.nets["verifier"])
 
     def __init__(self, verifier: Verifier):
         self.verifier = verifier.eval()

@@ -1,13 +1,15 @@
 """Surprise: what several metrics say together, on one scale, at one false positive rate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
 
 from robust.decision.thresholds import Side, outlier_scores
-from robust.metrics.base import Metric
+from robust.metrics import registry
+from robust.metrics.base import Metric, Parts
 
+OF = ("vae_loss", "evidence", "energy")  # fast, and blind to different things
 TIE = 1e-5  # nets round a score's last digits otherwise in another batch: nearer than this, relatively, is equal
 
 
@@ -36,10 +38,21 @@ class Surprise(Metric):
     refuses = "high"
     digits = 2
 
+    @classmethod
+    def build(cls, parts: Parts, of: Sequence[str] = OF) -> "Surprise":
+        return cls([registry.build(name, parts) for name in of], parts.reference)
+
     def __init__(self, parts: Sequence[Metric], reference: dict[str, np.ndarray]):
         """parts: the metrics to join; reference: each one's scores (M,) on good inputs, by name."""
         self.parts = {metric.name: metric for metric in parts}
-        self.reference = {name: np.asarray(reference[name]) for name in self.parts}
+        self.calibrate(reference)
+
+    def calibrate(self, reference: Mapping[str, np.ndarray]) -> None:
+        """Take the parts' scores on good inputs, by name; those that are missing are to come before it scores."""
+        self.reference = {name: np.asarray(reference[name]) for name in self.parts if name in reference}
+
+    def options(self) -> dict:
+        return {"of": list(self.parts)}
 
     def tail_probabilities(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """p (N,) of each part, from its scores (N,)."""
@@ -49,8 +62,9 @@ class Surprise(Metric):
         }
 
     def combine(self, scores: dict[str, np.ndarray]) -> np.ndarray:
-        """Surprise (N,) from each part's scores (N,)."""
-        return -sum(np.log(p) for p in self.tail_probabilities(scores).values())
+        """Surprise (N,) from each part's scores (N,), rounded as references are kept: an equal score stays equal."""
+        exact = -sum(np.log(p) for p in self.tail_probabilities(scores).values())
+        return exact.astype(np.float32).astype(np.float64)
 
     def part_scores(self, images: Tensor, predictions: Tensor) -> dict[str, np.ndarray]:
         """Each part's scores (N,) of images (N, channels, size, size)."""

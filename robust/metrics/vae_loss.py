@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robust.metrics.base import Metric
+from robust.metrics.base import Metric, Parts
 from robust.models.nets import VAE
 
 
@@ -19,6 +19,11 @@ class VAELoss(Metric):
     refuses = "high"
     digits = 1
     long_tailed = True
+    nets = ("vae",)
+
+    @classmethod
+    def build(cls, parts: Parts) -> "VAELoss":
+        return cls(parts.nets["vae"])
 
     def __init__(self, vae: VAE):
         self.vae = vae.eval()

@@ -1,5 +1,7 @@
 """Any classifier as the guard needs it: images in, logits out, with gradients where there are some."""
 
+import threading
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -70,6 +72,29 @@ class AnyClassifier:
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N, classes), float32 on the CPU. Raises UnfitOutput for an output that does not fit."""
         return self._logits(self._output(images))
+
+    @property
+    def head(self) -> nn.Linear | None:
+        """The last fully connected layer of a torch module; None where there is none."""
+        modules = self.classifier.modules() if isinstance(self.classifier, nn.Module) else ()
+        return next((module for module in reversed([*modules]) if isinstance(module, nn.Linear)), None)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What enters the `head` for images (N, channels, size, size): (N, features). For black boxes, their pixels."""
+        if self.head is None:
+            return images.flatten(1)
+        caught, thread = [], threading.get_ident()
+
+        def catch(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if threading.get_ident() == thread:  # others may use the classifier at the same time
+                caught.append(inputs[0])
+
+        hook = self.head.register_forward_pre_hook(catch)
+        try:
+            self._output(images)
+        finally:
+            hook.remove()
+        return caught[-1].flatten(1).float().cpu()
 
     def finds_gradients(self, images: Tensor) -> bool:
         """Whether a gradient of the output reaches the images (N, channels, size, size)."""

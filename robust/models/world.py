@@ -32,6 +32,7 @@ WEIGHTS = Path(os.environ.get("ROBUST_WEIGHTS") or Path(__file__).resolve().pare
 DEFAULT_WORLD = WEIGHTS / "mnist"
 NETS = ("lenet", "verifier", "vae", "generator", "critic", "inverter")
 SCORES = "scores.safetensors"
+FORMAT = 2  # of the manifest; 1 named the metrics of a fitted guard without their options
 TRAINING_IMAGES = "training_images.safetensors"
 
 
@@ -48,6 +49,8 @@ def read_manifest(folder: Path) -> dict:
     path = folder / "manifest.json"
     try:
         manifest = json.loads(path.read_text())
+        if manifest["format"] > FORMAT:
+            raise DamagedWorld(f"{folder} was made by a newer version of Robust: install that one.")
         Config(**manifest["config"])
         if "kind" not in manifest:  # a guard made by Guard.fit says its kind, and has no subject
             subject_of(manifest)
