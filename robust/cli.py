@@ -212,18 +212,24 @@ def calibrate(world, dataset):
 @main.command()
 @guard_option
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of text.")
+@click.option("--card", is_flag=True, help="Write the model card, README.md in the guard's folder.")
 @click.option(
-    "--update", type=click.Path(path_type=Path, exists=True), help="Write the Markdown into this file's report block."
+    "--update",
+    type=click.Path(path_type=Path, exists=True),
+    help="Write the rules' table into this file's report block.",
 )
-def report(world, markdown, update):
+def report(world, markdown, card, update):
     """Print the measured tables next to the published ones."""
-    from robust.evaluation.report import as_markdown, as_text, tables, update_block
+    from robust.evaluation.model_card import write_model_card
+    from robust.evaluation.report import as_markdown, as_text, summary, tables, update_block
 
-    found = tables(world_folder(world))
+    folder = world_folder(world)
+    if card:
+        click.echo(f"Wrote {write_model_card(folder)}.")
     if update:
-        update.write_text(update_block(update.read_text(), as_markdown(found)))
-    else:
-        click.echo(as_markdown(found) if markdown else as_text(found))
+        update.write_text(update_block(update.read_text(), as_markdown([summary(folder)])))
+    if not card and not update:
+        click.echo(as_markdown(tables(folder)) if markdown else as_text(tables(folder)))
 
 
 @main.group()

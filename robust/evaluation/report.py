@@ -14,6 +14,7 @@ from robust.evaluation.blind_spots import blind_spot
 from robust.metrics import DeltaZ, Surprise, VAELoss
 from robust.models.world import SCORES, checked, read_manifest, read_scores
 
+UNASKED = (TITLES["fashion-mnist-scaled"], TITLES["noise"])  # sets that the summary leaves out
 SIDES: dict[str, Side] = {metric.name: metric.refuses for metric in (DeltaZ, VAELoss, Surprise)}
 
 
@@ -48,6 +49,14 @@ def tables(folder: Path) -> list[Table]:
         *detectors_tables(folder),
     ]
     return found if talk else [without_published(table) for table in found]
+
+
+def summary(folder: Path) -> Table:
+    """The table of the rules, with those comparison sets alone that the talk or people at the pad would ask for."""
+    table = next(table for table in tables(folder) if table.title.startswith("Rules"))
+    left_out = [i for i, cell in enumerate(table.header) if cell in ("thresholds", *map("FNR {}".format, UNASKED))]
+    kept = [i for i in range(len(table.header)) if i not in left_out]
+    return Table(table.title, [table.header[i] for i in kept], [[row[i] for i in kept] for row in table.rows])
 
 
 def without_published(table: Table) -> Table:
