@@ -7,6 +7,8 @@ from robust.models.world import DamagedWorld
 from robust.serving.drift import Drift, DriftWatch
 from robust.serving.stream import Unusable
 
+__version__ = "0.6.0"
+
 __all__ = [
     "FPR",
     "DamagedWorld",
@@ -20,4 +22,5 @@ __all__ = [
     "UnreadableImage",
     "Unusable",
     "UnusableImage",
+    "__version__",
 ]

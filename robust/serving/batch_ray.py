@@ -19,7 +19,7 @@ def on_ray(guard: Guard, shards: Shards, address: str, workers: int | None) -> I
     """Each shard's number and scores, as they are finished, from Ray Data actors with one torch thread each.
 
     `address` is a cluster's, or "local" for a Ray of this run's own. Every machine must see the files, and the current
-    folder, under the same paths and have the packages of requirements.txt; the guard and this package travel.
+    folder, under the same paths and have this package's requirements; the guard and this package travel.
     `workers` defaults to the number of CPUs. A shard whose worker dies is scored again. Raises BatchError when there
     is no Ray, or none at that address.
     """
@@ -27,7 +27,7 @@ def on_ray(guard: Guard, shards: Shards, address: str, workers: int | None) -> I
     try:
         import ray
     except ImportError:
-        raise BatchError("Ray is not installed: pip install -r requirements-ray.txt") from None
+        raise BatchError('Ray is not installed: pip install "ray[data]"') from None
     connect(ray, address)
     try:
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # the run reports itself
