@@ -9,6 +9,8 @@ from robust.models.world import DamagedWorld
 from robust.serving.drift import Drift, DriftWatch
 from robust.serving.stream import Unusable
 
+__version__ = "0.6.0"
+
 __all__ = [
     "FPR",
     "DamagedWorld",
@@ -23,4 +25,5 @@ __all__ = [
     "UnreadableImage",
     "Unusable",
     "UnusableImage",
+    "__version__",
 ]

@@ -245,7 +245,7 @@ def benchmark():
 def search(world, digits, algorithm_2, algorithm_1):
     """The δz search against the published, foolbox's, and a long run of itself.
 
-    Foolbox's attacks join where it is installed: pip install -r requirements-benchmark.txt
+    Foolbox's attacks join where it is installed: pip install foolbox
     """
     from robust.evaluation.report import as_text, search_tables
     from robust.evaluation.search import run
@@ -264,7 +264,7 @@ def search(world, digits, algorithm_2, algorithm_1):
 def detectors(world, images, slow_images):
     """The guard's metrics against published detectors, on nonsense, spoilt digits and drawn digits.
 
-    pytorch-ood's detectors join where it is installed: pip install -r requirements-benchmark.txt
+    pytorch-ood's detectors join where it is installed: pip install pytorch-ood scikit-learn
     """
     from robust.evaluation.detectors import run
     from robust.evaluation.report import as_text, detectors_tables

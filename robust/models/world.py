@@ -11,7 +11,6 @@ The weights are safetensors, never pickle. Loading checks every hash it relies o
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,9 +25,8 @@ from robust.data.subjects import Subject, subject_of
 from robust.inputs.prepare import Prepared, prepare
 from robust.models.config import Config
 from robust.models.nets import VAE, Critic, Generator, Inverter, LeNet, Verifier
+from robust.models.weights import WEIGHTS
 
-# The folder of all worlds: the one that ships, unless ROBUST_WEIGHTS names another.
-WEIGHTS = Path(os.environ.get("ROBUST_WEIGHTS") or Path(__file__).resolve().parents[2] / "weights")
 DEFAULT_WORLD = WEIGHTS / "mnist"
 NETS = ("lenet", "verifier", "vae", "generator", "critic", "inverter")
 SCORES = "scores.safetensors"

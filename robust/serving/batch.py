@@ -63,11 +63,10 @@ def score_files(guard: Guard, files: Sequence[str]) -> pa.Table:
             errors.append(_text(str(error)))
     readable = np.array([error is None for error in errors], dtype=bool)
     scores = guard.score_table(torch.stack(images)) if images else {}
+    positions = pa.array(np.cumsum(readable) - 1, mask=~readable)  # of each file among the readable ones
 
     def column(field: pa.Field) -> pa.Array:
-        values = np.zeros(len(files), field.type.to_pandas_dtype())
-        values[readable] = scores.get(field.name, [])
-        return pa.array(values, field.type, mask=~readable)
+        return pa.array(scores.get(field.name, []), field.type).take(positions)
 
     path, *fields, error = schema(guard)
     columns = [pa.array(map(_text, files), path.type), *map(column, fields), pa.array(errors, error.type)]

@@ -19,8 +19,8 @@ def on_ray(source: GuardSource, shards: Shards, address: str, workers: int | Non
     """Each shard's number and scores, as they are finished, from Ray Data actors with one torch thread each.
 
     `address` is a cluster's, or "local" for a Ray of this run's own. Every machine must see the files, and the current
-    folder, under the same paths and have the packages of requirements.txt, and can import the classifier where it is the owner's; the guard's nets and this
-    package are sent along.
+    folder, under the same paths, have this package's requirements, and can import the classifier where it is the
+    owner's; the guard's nets and this package are sent along.
     `workers` defaults to the number of CPUs. A shard whose worker dies is scored again. Raises BatchError when there
     is no Ray, or none at that address.
     """
@@ -28,7 +28,7 @@ def on_ray(source: GuardSource, shards: Shards, address: str, workers: int | Non
     try:
         import ray
     except ImportError:
-        raise BatchError("Ray is not installed: pip install -r requirements-ray.txt") from None
+        raise BatchError('Ray is not installed: pip install "ray[data]"') from None
     connect(ray, address)
     try:
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # the run reports itself

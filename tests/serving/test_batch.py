@@ -288,7 +288,7 @@ def test_without_ray_one_sentence_says_what_to_install(files, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "ray", None)
     result = CliRunner().invoke(main, ["score", *files[:2], "--out", str(tmp_path / "scores.parquet"), "--ray"])
     assert result.exit_code == 2
-    assert "pip install -r requirements-ray.txt" in " ".join(result.output.split())
+    assert 'pip install "ray[data]"' in " ".join(result.output.split())
 
 
 def test_on_ray_a_killed_worker_loses_nothing(folder, scored, tmp_path):
