@@ -11,6 +11,9 @@ from PIL import Image
 
 from robust.cli import main
 from robust.data.examples import EXAMPLES, samples
+from robust.evaluation.model_card import model_card
+
+REPOSITORY = Path(__file__).parents[1]
 
 FIELDS = [
     "path",
@@ -97,10 +100,14 @@ def test_report_prints_ours_beside_the_published_figures():
     assert markdown.count("### ") == 5 + 4  # the nets, and what two benchmarks found
 
 
-def test_the_figures_in_the_readme_are_todays():
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    markdown = CliRunner().invoke(main, ["report", "--markdown"]).stdout.strip()
-    assert f"<!-- report -->\n\n{markdown}\n\n<!-- /report -->" in readme
+def test_the_figures_in_the_readme_and_the_model_cards_are_todays(tmp_path):
+    readme = (REPOSITORY / "README.md").read_text()
+    (tmp_path / "README.md").write_text("<!-- report -->\n<!-- /report -->")
+    CliRunner().invoke(main, ["report", "--update", str(tmp_path / "README.md")])
+    assert (tmp_path / "README.md").read_text() in readme
+    assert len(readme.splitlines()) <= 150
+    for folder in (REPOSITORY / "weights").iterdir():
+        assert (folder / "README.md").read_text() == model_card(folder)
 
 
 def test_files_of_picture_formats_are_never_skipped_silently(folder):

@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torchvision.utils import save_image
 from tqdm import tqdm
 
 from robust.data import datasets
@@ -26,7 +25,7 @@ from robust.data.datasets import Dataset, UnusableDataset, to_float
 from robust.data.outliers import spoilt_digits, spoilt_images
 from robust.data.subjects import SUBJECTS
 from robust.models.config import Config
-from robust.models.world import TRAINING_IMAGES, World, build_net, read_manifest, write_manifest
+from robust.models.world import TRAINING_IMAGES, build_net, read_manifest, write_manifest
 
 STAGES = ("lenet", "verifier", "vae", "wgan", "inverter")
 CHECKPOINT_SECONDS = 120
@@ -334,23 +333,6 @@ def train(dataset: str | Dataset, folder: Path, config: Config, stages: tuple[st
     if set(training_seconds(folder)) == set(STAGES):
         write_training_images(folder, images, labels)
         write_manifest(folder, {})
-        write_grids(folder, test_images)
-
-
-@torch.inference_mode()
-def write_grids(folder: Path, images: Tensor) -> None:
-    """Pictures for pages: what G makes of noise, and digits above their reconstructions by G∘I and by the VAE.
-
-    `images` (N, C, size, size) uint8 are test images.
-    """
-    world = World.load(folder, with_scores=False)
-    generator, inverter, vae = (world.nets[name] for name in ("generator", "inverter", "vae"))
-    latents = torch.randn(100, generator.latent, generator=step_generator(0, 0))
-    some = to_float(images[:20])
-    (folder / "grids").mkdir(exist_ok=True)
-    save_image(generator(latents), folder / "grids" / "samples.png", nrow=20)
-    rows = torch.cat([some, generator(inverter(some)), vae(some)])
-    save_image(rows, folder / "grids" / "reconstructions.png", nrow=20)
 
 
 def write_training_images(folder: Path, images: Tensor, labels: Tensor, total_bytes: int = 1_600_000) -> None:

@@ -4,7 +4,8 @@
     scores.safetensors                       reference distributions, "<set>/<score>"
     training_images.safetensors              some of the training images and their labels
     manifest.json                            configuration, data checksums, SHA-256 of every file
-    history/, grids/, benchmark_*.json       training history and measurements
+    history/, benchmark_*.json               training history and measurements
+    README.md                                the model card
 
 The weights are safetensors, never pickle. Loading checks every hash it relies on.
 """
