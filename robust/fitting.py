@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from robust.data.datasets import checksum, to_float
+from robust.data.datasets import checksum, to_bytes, to_float
+from robust.data.examples import samples
+from robust.data.image_sets import fit as fit_to
+from robust.data.image_sets import noise
+from robust.data.subjects import Subject
 from robust.decision.rule import ALL, ANY, OLD_NAMES
 from robust.decision.thresholds import FPR, Percentile
 from robust.guard import Guard, Report
-from robust.inputs.arrays import check_floats, check_shape, image_set, read_image
+from robust.inputs.arrays import check_floats, check_shape, image_set, prepare_as_given, read_image
 from robust.metrics import Energy, Evidence, Metric, Parts, Surprise, VAELoss, registry
 from robust.models import training
 from robust.models.classifier import AnyClassifier, same_answers
@@ -37,6 +42,7 @@ from robust.models.config import Config
 from robust.models.world import (
     FORMAT,
     SCORES,
+    World,
     build_net,
     checked,
     read_manifest,
@@ -52,6 +58,9 @@ PROBES = 1000  # test images that the classifier is tried on before training
 REFERENCE = 2000  # test images with a δz: minutes; an FPR of 5 % is then good to ±0.5 %
 BLACK_BOX_REFERENCE = 500  # each some 1,600 classifications; an FPR of 5 % is then good to ±1 %
 FINGERPRINT = 16
+OWN = "test"  # the name of the reference set
+COMPARED, BLACK_BOX_COMPARED = 200, 20  # images of each comparison set
+SAMPLES = {"mnist": "mnist", "fashion-mnist": "fashion"}  # comparison sets that ship, and their keys there
 BATCH = 32  # images scored for each tick of the progress bar
 
 
@@ -77,12 +86,24 @@ class FittedGuard(Guard):
         `fingerprint`: "images" uint8 (N, channels, size, size) and "answers" (N, classes), as probabilities.
         """
         self.config, self.nets, self.fingerprint = config, nets, fingerprint
-        super().__init__(classifier, metrics, reference, thresholds, rule)
+        self.comparisons: dict[str, dict[str, np.ndarray]] = {}  # scores of images that are none of the user's, by set
+        super().__init__(classifier, metrics, reference, thresholds, rule, partial(prepare_as_given, **config.shape))
 
     def load_nets(self, files: dict[str, Path]) -> None:
         """Weights for `self.nets`, from their safetensors files."""
         for name, net in self.nets.items():
             net.load_state_dict(load_file(files[name]))
+
+    @property
+    def world(self) -> World:
+        """The guard as pages see it: its nets, its reference and its comparison sets."""
+        manifest = {"dataset": OWN, "config": asdict(self.config), "subject": asdict(self.subject)}
+        return World(Path(), manifest, self.nets, {OWN: self.reference} | self.comparisons)
+
+    @property
+    def subject(self) -> Subject:
+        """What the pictures show: classes that go by their numbers."""
+        return Subject(tuple(self.class_names or map(str, range(self.config.classes))))
 
     def read(self, image) -> Tensor:
         """An image as float (channels, size, size), by `read_image`. Raises UnusableImage."""
@@ -105,25 +126,51 @@ class FittedGuard(Guard):
         """
         images = _drawn(_test_images(test_data, self.config), self.metrics, self.classifier)
         self._check_fprs(len(images))
+        reference = self._scored(images, "calibrate")
         surprise = self.metrics.get(Surprise.name)
-        single = {name: metric for name, metric in self.metrics.items() if metric is not surprise}
-        single |= {name: part for name, part in (surprise.parts if surprise else {}).items() if name not in single}
-        found: dict[str, list[np.ndarray]] = {name: [] for name in single}
-        with tqdm(total=len(images), desc="calibrate", unit="image") as progress:
-            for part in images.split(BATCH):
-                part = to_float(part)
-                predictions = self.probabilities(part).argmax(1)
-                for name, metric in single.items():
-                    found[name].append(metric.scores(part, predictions))
-                progress.update(len(part))
-        reference = {name: np.concatenate(parts) for name, parts in found.items()}
         if surprise:
             surprise.calibrate(reference)
             reference[surprise.name] = surprise.combine(reference)
         self.reference = reference
         self._choose({}, self.rule.decides)
         self._warn_of_idle_metrics()
+        self._compare(images)
         return self
+
+    def _compare(self, test: Tensor) -> None:
+        """Score images that are none of the user's: noise, and the shipped digits and clothes unless they are his."""
+        most = COMPARED if self.classifier.has_gradients or "delta_z" not in self.metrics else BLACK_BOX_COMPARED
+        every = len(samples()["mnist_labels"]) // most
+        sets = {"noise": (to_bytes(noise(most, self.config.size, self.config.channels)), torch.full((most,), -1))}
+        own = {image.numpy().tobytes() for image in test}
+        for name, key in SAMPLES.items():
+            shipped = samples()[f"{key}_images"]
+            if not any(image.numpy().tobytes() in own for image in shipped):
+                images = to_bytes(fit_to(to_float(shipped[::every]), **self.config.shape))
+                sets[name] = (images, samples()[f"{key}_labels"][::every])
+        self.comparisons = {}
+        for name, (images, labels) in sets.items():
+            columns = self._scored(images, f"compare with {name}")
+            if Surprise.name in self.metrics:
+                columns[Surprise.name] = self.metrics[Surprise.name].combine(columns)
+            self.comparisons[name] = columns | {"label": labels.numpy()}
+
+    def _scored(self, images: Tensor, title: str) -> dict[str, np.ndarray]:
+        """Scores (N,) of images uint8 by every metric but Surprise, and by its parts; predictions and probabilities."""
+        surprise = self.metrics.get(Surprise.name)
+        single = {name: metric for name, metric in self.metrics.items() if metric is not surprise}
+        single |= {name: part for name, part in (surprise.parts if surprise else {}).items() if name not in single}
+        found: dict[str, list[np.ndarray]] = {name: [] for name in (*single, "prediction", "probability")}
+        with tqdm(total=len(images), desc=title, unit="image") as progress:
+            for part in images.split(BATCH):
+                part = to_float(part)
+                probability, predictions = self.probabilities(part).max(1)
+                for name, metric in single.items():
+                    found[name].append(metric.scores(part, predictions))
+                found["prediction"].append(predictions.numpy())
+                found["probability"].append(probability.numpy())
+                progress.update(len(part))
+        return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def _choose(self, thresholds: dict[str, float | FPR | Percentile], rule: str) -> None:
         super()._choose(thresholds, rule)
@@ -164,7 +211,7 @@ class FittedGuard(Guard):
         for name, metric in self.metrics.items():
             if state := metric.state():
                 save_file(state, folder / f"metric_{name}.safetensors")
-        write_scores(folder, {"test": self.reference})
+        write_scores(folder, {OWN: self.reference} | self.comparisons)
         save_file(self.fingerprint, folder / "fingerprint.safetensors")
         about = {
             "format": FORMAT,
@@ -288,7 +335,8 @@ def load(
     wrapped = AnyClassifier(classifier, **manifest["classifier"])
     _check_fingerprint(wrapped, fingerprint, folder)
     config = Config(**manifest["config"])
-    reference = read_scores(checked(folder, SCORES, manifest))["test"]
+    scores = read_scores(checked(folder, SCORES, manifest))
+    reference = scores.pop(OWN)
     saved = [m if isinstance(m, dict) else {"kind": m, "options": {}} for m in manifest["metrics"]]  # format 1: names
     joined = [part for m in saved for part in m["options"].get("of", ())]
     nets = _nets([registry.metric_class(kind) for kind in (*(m["kind"] for m in saved), *joined)], config)
@@ -302,7 +350,7 @@ def load(
     choices = {name: _from_json(choice) for name, choice in manifest["thresholds"].items() if name in kept}
     rule = rule or (manifest["rule"] if manifest["rule"] in (*kept, ANY, ALL, *OLD_NAMES) else None)
     guard = FittedGuard(wrapped, config, chosen, nets, reference, fingerprint, choices | (thresholds or {}), rule)
-    guard.identity = manifest["sha256"]
+    guard.identity, guard.comparisons = manifest["sha256"], scores
     for metric in chosen:
         name = f"metric_{metric.name}.safetensors"
         if name in manifest["sha256"]:

@@ -67,6 +67,11 @@ def to_float(images: Tensor) -> Tensor:
     return images.float() / 255
 
 
+def to_bytes(images: Tensor) -> Tensor:
+    """float 0..1 to uint8 0..255."""
+    return images.mul(255).round().byte()
+
+
 def checksum(images: Tensor) -> str:
     """SHA-256 of the raw pixels, recorded in the manifest so that a world names its own data."""
     return hashlib.sha256(images.numpy().tobytes()).hexdigest()

@@ -67,7 +67,7 @@ def load(name: str, channels: int = 1, size: int = 28) -> ImageSet | None:
     """
     if name in datasets.DATASETS:
         images, labels = datasets.load(name, train=False)
-        return ImageSet(_fit(datasets.to_float(images), channels, size), labels)
+        return ImageSet(fit(datasets.to_float(images), channels, size), labels)
     if name == "fashion-mnist-scaled":
         images, _ = datasets.load("fashion-mnist", train=False)
         return _no_class(_prepare_all(_framed(image[0].numpy()) for image in tqdm(images, desc=name)))
@@ -94,7 +94,8 @@ def noise(count: int, size: int = 28, channels: int = 1) -> Tensor:
     return torch.cat(parts)
 
 
-def _fit(images: Tensor, channels: int, size: int) -> Tensor:
+def fit(images: Tensor, channels: int, size: int) -> Tensor:
+    """Images (N, 1, h, h) in [0, 1] scaled to `size`, and repeated over `channels`."""
     if images.shape[-1] != size:
         images = F.interpolate(images, (size, size), mode="bilinear", antialias=True).clamp(0, 1)
     return images.expand(-1, channels, -1, -1)

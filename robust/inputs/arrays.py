@@ -7,6 +7,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from robust.inputs.decode import UnusableImage, open_image
+from robust.inputs.prepare import Prepared
 
 SMALLEST, LARGEST = 28, 64
 CHUNK = 1024
@@ -38,6 +39,13 @@ def image_set(data, what: str) -> Tensor:
     if images is None:
         raise ValueError(f"{what}: the data set is empty.")
     return images
+
+
+def prepare_as_given(source, channels: int, size: int) -> Prepared:
+    """What `read_image` makes of a source, with the picture beside it, for pages. Raises UnusableImage."""
+    pixels = read_image(source, channels, size)
+    levels = (pixels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8).squeeze()
+    return Prepared(pixels, open_image(source), [(f"{size}×{size}", levels)])
 
 
 def read_image(source, channels: int, size: int) -> Tensor:
