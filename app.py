@@ -19,7 +19,7 @@ page = navigation()
 choose_world()
 try:
     load_world()
-except DamagedWorld as error:
+except (DamagedWorld, ValueError) as error:  # a damaged folder, or a guard without its classifier
     st.error(str(error), icon=":material/broken_image:")
     st.stop()
 page.run()

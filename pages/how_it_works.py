@@ -11,11 +11,13 @@ from pages.components.session.navigation import enter_through_app
 from pages.components.session.session import (
     Settings,
     chosen_world,
+    classifier_name,
     default_guard,
     example_picture,
     good_examples,
     judge,
     load_world,
+    needs,
     talk_steps,
 )
 from pages.components.style.style import as_data_url
@@ -185,10 +187,10 @@ def show_drawn_again(report: Report, way: Walk) -> None:
         heading(1, "Have it drawn again")
         + "<div class='story'>"
         + f"<figure>{image(report.pixels, 'the input as the net sees it')}<figcaption>the input x<br>"
-        + f"LeNet: <b>{name_of(report.prediction)}</b> ({report.probability:.1%})</figcaption></figure>"
+        + f"{classifier_name()}: <b>{name_of(report.prediction)}</b> ({report.probability:.1%})</figcaption></figure>"
         + f"<div class='arrows'><div>I<br>⟶</div><div>{latent}<br>numbers</div><div>G<br>⟶</div></div>"
         + f"<figure>{image(way.images[0], 'the picture drawn again by the generator')}<figcaption>G(I(x))<br>"
-        + f"LeNet: <b>{name_of(again)}</b> ({way.probabilities[0, again]:.1%})</figcaption></figure>"
+        + f"{classifier_name()}: <b>{name_of(again)}</b> ({way.probabilities[0, again]:.1%})</figcaption></figure>"
         + f"<p class='say grow'>The inverter I describes the picture by {latent} numbers. "
         + f"The generator G, which learnt from real {subject.plural}, draws a {subject.noun} from them. "
         + f"<b>{'Both are read alike.' if agrees else 'They are read differently.'}</b></p></div>"
@@ -200,7 +202,7 @@ def show_drawn_again(report: Report, way: Walk) -> None:
 
 def show_walk(report: Report, way: Walk) -> None:
     answer, reached = load_world().subject.answer, None if way.reached is None else name_of(way.reached)
-    title = heading(2, f"Walk until LeNet reads another {answer}")
+    title = heading(2, f"Walk until {classifier_name()} reads another {answer}")
     if way.flip is None:
         words = f"No other {answer} is within reach, however G changes this one: <b>δz = ∞</b>."
         st.html(f"{title}<p class='say'>{words}</p>")
@@ -212,8 +214,8 @@ def show_walk(report: Report, way: Walk) -> None:
         )
         return
     st.html(
-        f"{title}<p class='say'>Change the numbers as little as possible until LeNet reads something else. "
-        f"The length of that way is δz. At its end, z*, LeNet reads {reached} instead of {name_of(report.prediction)}.</p>"
+        f"{title}<p class='say'>Change the numbers as little as possible until {classifier_name()} reads something else. "
+        f"The length of that way is δz. At its end, z*, {classifier_name()} reads {reached} instead of {name_of(report.prediction)}.</p>"
         f"<div class='strip'><div class='frames'>{strip(way)}</div><div class='ruler'></div>"
         f"<div><span>0</span><b>δz = {number(way.delta_z)}</b><span>z*</span></div></div>"
     )
@@ -248,7 +250,7 @@ def frame(place: int, prediction: int, way: Walk) -> str:
     word = "as in x" if read == prediction else f"no longer {name_of(prediction)}"
     return (
         f"<div class='story place'><figure>{image(way.images[place], 'the picture at this place of the walk')}</figure>"
-        f"<div class='grow'><p class='say'>LeNet reads <b>{name_of(read)}</b>, {word}</p>"
+        f"<div class='grow'><p class='say'>{classifier_name()} reads <b>{name_of(read)}</b>, {word}</p>"
         f"{probability_bars(way.probabilities[place].numpy())}</div></div>"
     )
 
@@ -323,7 +325,8 @@ def show_vae(report: Report, parts: VAEParts) -> None:
 
 
 enter_through_app()
-st.html(CSS + "<h1 class='lead'>δz: how much must change before LeNet changes its mind?</h1>")
+needs("delta_z")
+st.html(CSS + f"<h1 class='lead'>δz: how much must change before {classifier_name()} changes its mind?</h1>")
 name, picture = picked_picture()
 try:
     report = judge(picture)[1]
@@ -333,6 +336,7 @@ else:
     show_drawn_again(report, walk_of(picture))
     show_walk(report, walk_of(picture))
     show_comparison(name, picture)
-    show_vae(report, parts_of(chosen_world(), picture))
+    if "vae_loss" in default_guard().metrics:
+        show_vae(report, parts_of(chosen_world(), picture))
 with st.expander("How near to the true δz the search comes"):
     st.markdown(as_markdown(search_tables(load_world().folder)) or "Not measured on these nets yet.")

@@ -8,6 +8,7 @@ from pages.components.session.navigation import enter_through_app
 from pages.components.session.session import (
     Settings,
     chosen_world,
+    classifier_name,
     default_guard,
     example_picture,
     judge,
@@ -68,7 +69,7 @@ def verdict(report: Report) -> str:
     return (
         f"<div class='verdict {kind}' role='status' aria-live='polite'>{claim(report)}"
         f"<div><div class='word'>{icon} {word}</div><div class='why'>{why}</div>"
-        f"<div class='why'>LeNet gives it {report.probability:.1%}</div></div></div>"
+        f"<div class='why'>{classifier_name()} gives it {report.probability:.1%}</div></div></div>"
     )
 
 

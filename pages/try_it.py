@@ -14,6 +14,7 @@ from pages.components.session.navigation import enter_through_app
 from pages.components.session.session import (
     PRESETS,
     Settings,
+    classifier_name,
     default_guard,
     example_picture,
     image_title,
@@ -136,7 +137,7 @@ def show_verdict(report: Report) -> None:
     st.html(
         f"<div class='verdict {kind}' role='status' aria-live='polite'>{claim(report)}"
         f"<div><div class='word'>{icon} {word}</div><div class='why'>{why}</div>"
-        f"<div class='why'>LeNet gives it {report.probability:.1%}</div></div></div>"
+        f"<div class='why'>{classifier_name()} gives it {report.probability:.1%}</div></div></div>"
     )
 
 

@@ -1,18 +1,28 @@
 """What the pages share: the chosen world and its nets (loaded once), the judged input, and the settings of this visitor,
 kept in the URL."""
 
+import argparse
 import io
 import math
+import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
 from typing import NoReturn
 
 import streamlit as st
+from PIL import Image
 
 from robust import Guard, Report
 from robust.data.examples import EXAMPLES, own_examples
 from robust.data.image_sets import TITLES
 from robust.decision.rule import ALL, ANY, OLD_NAMES, Rates, Rule
+from robust.fitting import OWN, FittedGuard, is_fitted
 from robust.inputs.prepare import Prepared
+from robust.metrics.registry import metric_class
 from robust.models.world import World, worlds
+from robust.serving.source import GuardSource
 
 PREFERRED_COMPARISON = "fashion-mnist"
 PRESETS = {  # the published operating points of a metric: label -> share of the reference refused
@@ -23,6 +33,7 @@ TALK = {  # talk mode steps through these, and then through the nonsense
     "mnist": ("Digit 2", "Digit 4", "Digit 7", "Sandal"),
     "fashion-mnist": ("Trouser", "Sneaker", "Bag", "Digit 7"),
 }
+SHOWN = 10  # test images of a fitted guard in the gallery
 NONSENSE = ("Chicken", "Falafel", "Blank page")
 FARTHEST = 1e6  # a threshold of a link may be this far from 0; no metric comes near, and number fields can hold it
 
@@ -33,7 +44,7 @@ FARTHEST = 1e6  # a threshold of a link may be this far from 0; no metric comes 
 def chosen_world() -> str:
     """Name of the world that this visitor looks at: the link's, until another is chosen in the sidebar."""
     if "world" not in st.session_state:
-        known = worlds() or ["mnist"]
+        known = known_worlds()
         asked = st.query_params.get("world", known[0])
         st.session_state.world = asked if asked in known else known[0]
         if asked not in known:
@@ -43,7 +54,7 @@ def chosen_world() -> str:
 
 def choose_world() -> None:
     """The choice in the sidebar, where there is one. The settings then are the new world's defaults."""
-    known = worlds()
+    known = known_worlds()
     if len(known) < 2:
         return
     st.session_state.world_choice = chosen_world()
@@ -58,24 +69,58 @@ def _change_world() -> None:
     st.query_params.from_dict({"world": st.session_state.world} | ({"example": example} if example in EXAMPLES else {}))
 
 
+@st.cache_resource(show_spinner=False)
+def given_guards() -> dict[str, GuardSource]:
+    """The guards of the command line, `streamlit run app.py -- --guard FOLDER --classifier MODULE:NAME`, by their names.
+
+    Both may be given several times, the classifiers in the order of the guards.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--guard", action="append", default=[])
+    parser.add_argument("--classifier", action="append", default=[])
+    given = parser.parse_known_args(sys.argv[1:])[0]
+    return {
+        Path(folder).name: GuardSource(folder, classifier)
+        for folder, classifier in zip_longest(given.guard, given.classifier)
+        if folder
+    }
+
+
+def known_worlds() -> list[str]:
+    """Names of the guards that visitors may look at: the command line's first, then those that lie in weights/."""
+    return list(dict.fromkeys([*given_guards(), *worlds()])) or ["mnist"]
+
+
 def load_world() -> World:
-    """The chosen world. Raises DamagedWorld."""
-    return _load_world(chosen_world())
-
-
-@st.cache_resource(show_spinner="Loading the nets …")
-def _load_world(name: str) -> World:
-    return World.load(name)
+    """The chosen world. Raises DamagedWorld, and ValueError for a guard without its classifier."""
+    return _loaded(chosen_world())[0]
 
 
 def default_guard() -> Guard:
     """The chosen world's guard with default thresholds; shared by all visitors, so nobody changes it."""
-    return _guard_of(chosen_world())
+    return _loaded(chosen_world())[1]
 
 
-@st.cache_resource(show_spinner=False)
-def _guard_of(world: str) -> Guard:
-    return Guard.of(_load_world(world))
+@st.cache_resource(show_spinner="Loading the nets …")
+def _loaded(name: str) -> tuple[World, Guard]:
+    source = given_guards().get(name) or GuardSource(name)
+    if is_fitted(source.folder):
+        guard = source.load()
+        return guard.world, guard
+    world = World.load(source.folder)
+    return world, Guard.of(world)
+
+
+def needs(metric: str) -> None:
+    """Ends the page with a sentence where the chosen world's guard lacks a metric."""
+    if metric not in default_guard().metrics:
+        st.info(f"{set_title(chosen_world())} has no {metric_class(metric).title}, which this page is about.")
+        st.stop()
+
+
+def classifier_name() -> str:
+    """What people call the classifier of the chosen world."""
+    return "The classifier" if isinstance(default_guard(), FittedGuard) else "LeNet"
 
 
 def class_name(label: int) -> str:
@@ -93,14 +138,24 @@ def judge(picture: bytes) -> tuple[Prepared, Report]:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _judge(world: str, picture: bytes) -> tuple[Prepared, Report]:
-    guard = _guard_of(world)
+    guard = _loaded(world)[1]
     prepared = guard.prepare(picture)
     return prepared, guard.inspect_prepared(prepared.pixels.unsqueeze(0))[0]
 
 
 def good_examples() -> list[str]:
     """Names of the examples that show what the chosen world's nets know."""
-    return list(own_examples(load_world().in_distribution, load_world().folder))
+    return list(_own_examples(chosen_world()))
+
+
+def _own_examples(name: str) -> dict[str, Callable[[], Image.Image]]:
+    world, guard = _loaded(name)
+    if not isinstance(guard, FittedGuard):
+        return own_examples(world.in_distribution, world.folder)
+    pictures = guard.fingerprint["images"][:SHOWN].permute(0, 2, 3, 1).numpy()
+    return {
+        f"Test image {place}": partial(Image.fromarray, picture.squeeze()) for place, picture in enumerate(pictures, 1)
+    }
 
 
 def examples() -> list[str]:
@@ -121,7 +176,7 @@ def example_picture(name: str) -> bytes:
 
 @st.cache_data(show_spinner=False)
 def _example_picture(world: str, name: str) -> bytes:
-    make = own_examples(_load_world(world).in_distribution, _load_world(world).folder).get(name) or EXAMPLES[name]
+    make = _own_examples(world).get(name) or EXAMPLES[name]
     buffer = io.BytesIO()
     make().save(buffer, "PNG")
     return buffer.getvalue()
@@ -138,7 +193,7 @@ def inspect_on_try_it(name: str, picture: bytes) -> NoReturn:
 
 def set_title(name: str) -> str:
     """What people call a set of images."""
-    return TITLES.get(name, name)
+    return "Your" if name == OWN else TITLES.get(name, name)
 
 
 def image_title(name: str) -> str:
@@ -213,7 +268,7 @@ def _defaults() -> dict:
         "step": 1,
         "plot": next(iter(guard.metrics)),
     }
-    return guard.thresholds | others | {"world": (worlds() or ["mnist"])[0]}
+    return guard.thresholds | others | {"world": known_worlds()[0]}
 
 
 def _begin(values: dict) -> None:

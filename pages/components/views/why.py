@@ -6,11 +6,10 @@ import numpy as np
 import streamlit as st
 import torch
 
-from pages.components.session.session import chosen_world, default_guard, judge, load_world
+from pages.components.session.session import chosen_world, classifier_name, default_guard, judge, load_world
 from pages.components.style.style import as_data_url
 from pages.components.views.pictures import as_picture, heat, name_of
 from robust import Report
-from robust.metrics import Surprise
 from robust.metrics.explain import Neighbours, VAEParts, Walk, nearest_training_images, vae_parts, walk
 
 CSS = """
@@ -29,11 +28,14 @@ CSS = """
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the metrics did with one picture. `tails`: the share of good inputs that look as bad to each part."""
+    """What the metrics did with one picture; None for a metric that the guard lacks.
 
-    walk: Walk
-    vae: VAEParts
-    neighbours: Neighbours
+    `tails`: the share of good inputs that look as bad to each part of Surprise.
+    """
+
+    walk: Walk | None
+    vae: VAEParts | None
+    neighbours: Neighbours | None
     tails: dict[str, float]
 
 
@@ -45,13 +47,14 @@ def explain(picture: bytes) -> Explanation:
 @st.cache_data(max_entries=256, show_spinner=False)
 def _explain(world: str, picture: bytes) -> Explanation:
     report, guard = judge(picture)[1], default_guard()
-    surprise: Surprise = guard.metrics["surprise"]
-    scores = surprise.part_scores(report.pixels.unsqueeze(0), torch.tensor([report.prediction]))
-    tails = {name: float(p[0]) for name, p in surprise.tail_probabilities(scores).items()}
+    metrics, world, tails = guard.metrics, load_world(), {}
+    if surprise := metrics.get("surprise"):
+        scores = surprise.part_scores(report.pixels.unsqueeze(0), torch.tensor([report.prediction]))
+        tails = {name: float(p[0]) for name, p in surprise.tail_probabilities(scores).items()}
     return Explanation(
-        walk(guard.metrics["delta_z"], report.pixels, report.prediction, steps=1, beyond=0),
-        vae_parts(guard.metrics["vae_loss"].vae, report.pixels),
-        nearest_training_images(load_world(), report.pixels),
+        walk(metrics["delta_z"], report.pixels, report.prediction, steps=1, beyond=0) if "delta_z" in metrics else None,
+        vae_parts(metrics["vae_loss"].vae, report.pixels) if "vae_loss" in metrics else None,
+        nearest_training_images(world, report.pixels) if world.training_images is not None else None,
         tails,
     )
 
@@ -60,7 +63,12 @@ def show_why(picture: bytes, report: Report) -> None:
     """One card for each metric. `report` is the judgement of `picture` at the visitor's thresholds."""
     found = explain(picture)
     sayings = {"delta_z": delta_z_card, "vae_loss": vae_loss_card, "surprise": surprise_card}
-    cards = "".join(card(report, name, *sayings[name](found, report)) for name in report.verdicts)
+    cards = "".join(
+        card(report, name, *sayings[name](found, report))
+        if name in sayings
+        else card(report, name, f"The score is {compared(report, name)}.", [])
+        for name in report.verdicts
+    )
     st.html(f"{CSS}<h2 class='why-title'>Why</h2><div class='whys'>{cards}</div>")
 
 
@@ -87,16 +95,23 @@ def compared(report: Report, name: str) -> str:
 def delta_z_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
     way, claimed, again = found.walk, name_of(report.prediction), name_of(found.walk.classes[0])
     figures = [
-        figure(as_picture(report.pixels), f"the picture<br>LeNet: <b>{claimed}</b>"),
-        figure(as_picture(way.images[0]), f"drawn again<br>LeNet: <b>{again}</b>"),
+        figure(as_picture(report.pixels), f"the picture<br>{classifier_name()}: <b>{claimed}</b>"),
+        figure(as_picture(way.images[0]), f"drawn again<br>{classifier_name()}: <b>{again}</b>"),
     ]
     if way.flip is None:
         return f"However the generator changes it, it stays {claimed}: no other class is within reach.", figures
     if way.delta_z == 0:
         sentence = f"Drawn again by the generator it is already read as {again}, not {claimed}:"
         return f"{sentence} the walk to another class has length <b>0</b>.", figures
-    figures.append(figure(as_picture(way.images[way.flip]), f"end of the walk<br>LeNet: <b>{name_of(way.reached)}</b>"))
-    return f"The walk until LeNet reads {name_of(way.reached)} has length {compared(report, 'delta_z')}.", figures
+    figures.append(
+        figure(
+            as_picture(way.images[way.flip]), f"end of the walk<br>{classifier_name()}: <b>{name_of(way.reached)}</b>"
+        )
+    )
+    return (
+        f"The walk until {classifier_name()} reads {name_of(way.reached)} has length {compared(report, 'delta_z')}.",
+        figures,
+    )
 
 
 def vae_loss_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
@@ -112,12 +127,16 @@ def vae_loss_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
 
 
 def surprise_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
-    sentence = (
-        f"Of the test images, {share(found.tails['vae_loss'])} look as bad to the VAE, "
-        f"{share(found.tails['evidence'])} to the verifier, a net that can say no, and "
-        f"{share(found.tails['energy'])} leave LeNet as quiet. "
-        f"Together: {compared(report, 'surprise')}."
-    )
+    words = {
+        "vae_loss": "look as bad to the VAE",
+        "evidence": "to the verifier, a net that can say no",
+        "energy": f"make {classifier_name()} speak no louder",
+    }
+    parts = [f"{share(tail)} {words.get(name, f'look as bad to {name}')}" for name, tail in found.tails.items()]
+    told = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}, and {parts[-1]}"
+    sentence = f"Of the test images, {told}. Together: {compared(report, 'surprise')}."
+    if found.neighbours is None:
+        return sentence, []
     neighbours = found.neighbours
     return sentence, [
         figure(as_picture(image), f"{'nearest training image' if rank == 0 else 'next'}: <b>{name_of(int(label))}</b>")
