@@ -187,10 +187,10 @@ def show_drawn_again(report: Report, way: Walk) -> None:
         heading(1, "Have it drawn again")
         + "<div class='story'>"
         + f"<figure>{image(report.pixels, 'the input as the net sees it')}<figcaption>the input x<br>"
-        + f"{classifier_name()}: <b>{name_of(report.prediction)}</b> ({report.probability:.1%})</figcaption></figure>"
+        + f"{classifier_name(first=True)}: <b>{name_of(report.prediction)}</b> ({report.probability:.1%})</figcaption></figure>"
         + f"<div class='arrows'><div>I<br>⟶</div><div>{latent}<br>numbers</div><div>G<br>⟶</div></div>"
         + f"<figure>{image(way.images[0], 'the picture drawn again by the generator')}<figcaption>G(I(x))<br>"
-        + f"{classifier_name()}: <b>{name_of(again)}</b> ({way.probabilities[0, again]:.1%})</figcaption></figure>"
+        + f"{classifier_name(first=True)}: <b>{name_of(again)}</b> ({way.probabilities[0, again]:.1%})</figcaption></figure>"
         + f"<p class='say grow'>The inverter I describes the picture by {latent} numbers. "
         + f"The generator G, which learnt from real {subject.plural}, draws a {subject.noun} from them. "
         + f"<b>{'Both are read alike.' if agrees else 'They are read differently.'}</b></p></div>"
@@ -250,7 +250,7 @@ def frame(place: int, prediction: int, way: Walk) -> str:
     word = "as in x" if read == prediction else f"no longer {name_of(prediction)}"
     return (
         f"<div class='story place'><figure>{image(way.images[place], 'the picture at this place of the walk')}</figure>"
-        f"<div class='grow'><p class='say'>{classifier_name()} reads <b>{name_of(read)}</b>, {word}</p>"
+        f"<div class='grow'><p class='say'>{classifier_name(first=True)} reads <b>{name_of(read)}</b>, {word}</p>"
         f"{probability_bars(way.probabilities[place].numpy())}</div></div>"
     )
 

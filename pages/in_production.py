@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.components.session.live_stream import SHOWN, TITLES, LiveStream, known_reports, pools
 from pages.components.session.navigation import enter_through_app
-from pages.components.session.session import Settings, load_world, rules, set_title
+from pages.components.session.session import Settings, load_world, rules
 from pages.components.style.style import as_data_url
 from pages.components.views import moving_plot, recipe
 from pages.components.views.moving_plot import refusal_plot, score_edges, score_plot
@@ -250,5 +250,5 @@ if kinds:
         "set that ship with Robust, from printed letters and from noise."
     )
 else:
-    st.info(f"No pictures of {set_title(load_world().in_distribution)} ship with Robust to make a stream of.")
+    st.info("This guard has no pictures of its own in Robust to make a stream of. The recipe below makes one of yours.")
 show_recipe()

@@ -69,7 +69,7 @@ def verdict(report: Report) -> str:
     return (
         f"<div class='verdict {kind}' role='status' aria-live='polite'>{claim(report)}"
         f"<div><div class='word'>{icon} {word}</div><div class='why'>{why}</div>"
-        f"<div class='why'>{classifier_name()} gives it {report.probability:.1%}</div></div></div>"
+        f"<div class='why'>{classifier_name(first=True)} gives it {report.probability:.1%}</div></div></div>"
     )
 
 

@@ -17,6 +17,7 @@ from pages.components.session.session import (
     inspect_on_try_it,
     judge,
     load_world,
+    reference_title,
     rules,
     set_title,
 )
@@ -41,6 +42,7 @@ from robust.decision.tradeoff import (
     trade,
 )
 from robust.evaluation.report import operating_points, published, rule_table
+from robust.fitting import OWN
 
 GOALS = {
     "fpr": "At most so many good ones refused",
@@ -170,7 +172,7 @@ def show_scatter(settings: Settings, report: Report | None) -> None:
     threshold_scatter(
         x=x,
         y=y,
-        set_names=(f"{set_title(world.in_distribution)} test", set_title(settings.comparison)),
+        set_names=(reference_title(), set_title(settings.comparison)),
         rule=settings.rule.decides,
         input_scores=(report.verdicts[x.name].score, report.verdicts[y.name].score) if report else None,
         height=420,
@@ -344,7 +346,8 @@ def show_strip(settings: Settings, name: str, wants_refused: bool, title: str) -
     scores = shipped_scores(name)
     if scores is None:
         st.markdown(f"**{title}**")
-        st.info(f"No pictures of {set_title(name)} ship with Robust.", icon=":material/hide_image:")
+        whose = "your test set" if name == OWN else set_title(name)
+        st.info(f"No pictures of {whose} ship with Robust.", icon=":material/hide_image:")
         return
     refuses = settings.rule.refused(scores)
     levels = refusal_levels(settings.rule, load_world().reference, scores)
@@ -427,8 +430,8 @@ def show_take_home(settings: Settings) -> None:
 
 
 def saveable(settings: Settings) -> list[Saveable]:
-    world, metrics = load_world(), default_guard().metrics
-    names = f"{set_title(world.in_distribution)} test", set_title(settings.comparison)
+    metrics = default_guard().metrics
+    names = reference_title(), set_title(settings.comparison)
     plots = []
     for name, metric in metrics.items():
         fpr, fnr = settings.rates(name)

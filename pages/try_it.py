@@ -137,7 +137,7 @@ def show_verdict(report: Report) -> None:
     st.html(
         f"<div class='verdict {kind}' role='status' aria-live='polite'>{claim(report)}"
         f"<div><div class='word'>{icon} {word}</div><div class='why'>{why}</div>"
-        f"<div class='why'>{classifier_name()} gives it {report.probability:.1%}</div></div></div>"
+        f"<div class='why'>{classifier_name(first=True)} gives it {report.probability:.1%}</div></div></div>"
     )
 
 
@@ -168,7 +168,7 @@ def show_scores(report: Report) -> None:
     )
     st.html(
         "<table class='scores'><thead><tr><th>metric</th><th>value</th><th>threshold</th>"
-        f"<th title='per cent of the {set_title(load_world().in_distribution)} test images with a smaller or equal value'>percentile</th><th></th></tr></thead>{rows}</table>"
+        f"<th title='per cent of the test images with a smaller or equal value'>percentile</th><th></th></tr></thead>{rows}</table>"
     )
 
 

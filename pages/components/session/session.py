@@ -118,9 +118,17 @@ def needs(metric: str) -> None:
         st.stop()
 
 
-def classifier_name() -> str:
-    """What people call the classifier of the chosen world."""
-    return "The classifier" if isinstance(default_guard(), FittedGuard) else "LeNet"
+def classifier_name(first: bool = False) -> str:
+    """What people call the classifier of the chosen world; `first` in its sentence or not."""
+    if not isinstance(default_guard(), FittedGuard):
+        return "LeNet"
+    return "The classifier" if first else "the classifier"
+
+
+def reference_title() -> str:
+    """What people call the test set that the chosen world's reference was taken from."""
+    name = load_world().in_distribution
+    return "Your test set" if name == OWN else f"{set_title(name)} test"
 
 
 def class_name(label: int) -> str:
@@ -193,7 +201,7 @@ def inspect_on_try_it(name: str, picture: bytes) -> NoReturn:
 
 def set_title(name: str) -> str:
     """What people call a set of images."""
-    return "Your" if name == OWN else TITLES.get(name, name)
+    return TITLES.get(name, name)
 
 
 def image_title(name: str) -> str:

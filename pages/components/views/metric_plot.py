@@ -1,6 +1,6 @@
 """The draggable plot of one metric of the chosen world, at this visitor's threshold."""
 
-from pages.components.session.session import Settings, default_guard, load_world, set_title
+from pages.components.session.session import Settings, default_guard, load_world, reference_title, set_title
 from pages.components.widgets.threshold_plot import Series, threshold_plot
 from robust import Report
 
@@ -11,7 +11,7 @@ def metric_plot(name: str, settings: Settings, report: Report | None, height: in
     threshold_plot(
         title=metric.title,
         good=world.subject.plural,
-        reference=Series(f"{set_title(world.in_distribution)} test", world.reference[name]),
+        reference=Series(reference_title(), world.reference[name]),
         comparison=Series(set_title(settings.comparison), world.scores[settings.comparison][name]),
         threshold=settings.thresholds[name],
         refuses=metric.refuses,

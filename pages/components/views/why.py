@@ -95,8 +95,8 @@ def compared(report: Report, name: str) -> str:
 def delta_z_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
     way, claimed, again = found.walk, name_of(report.prediction), name_of(found.walk.classes[0])
     figures = [
-        figure(as_picture(report.pixels), f"the picture<br>{classifier_name()}: <b>{claimed}</b>"),
-        figure(as_picture(way.images[0]), f"drawn again<br>{classifier_name()}: <b>{again}</b>"),
+        figure(as_picture(report.pixels), f"the picture<br>{classifier_name(first=True)}: <b>{claimed}</b>"),
+        figure(as_picture(way.images[0]), f"drawn again<br>{classifier_name(first=True)}: <b>{again}</b>"),
     ]
     if way.flip is None:
         return f"However the generator changes it, it stays {claimed}: no other class is within reach.", figures
@@ -105,7 +105,8 @@ def delta_z_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
         return f"{sentence} the walk to another class has length <b>0</b>.", figures
     figures.append(
         figure(
-            as_picture(way.images[way.flip]), f"end of the walk<br>{classifier_name()}: <b>{name_of(way.reached)}</b>"
+            as_picture(way.images[way.flip]),
+            f"end of the walk<br>{classifier_name(first=True)}: <b>{name_of(way.reached)}</b>",
         )
     )
     return (
