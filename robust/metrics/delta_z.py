@@ -10,6 +10,7 @@ from robust.metrics.base import Metric, Parts
 from robust.metrics.search import SearchResult, nearest_counterexample
 from robust.metrics.search.gradient import padded
 from robust.metrics.search.stochastic import hybrid_search
+from robust.metrics.search.threads import shared_out
 from robust.models.nets import Generator, Inverter
 
 # Algorithm 2 with fewer samples and wider shells than published (5,000 and 0.01): 70 times fewer evaluations, so that
@@ -51,11 +52,14 @@ class DeltaZ(Metric):
 
     def search(self, images: Tensor, predictions: Tensor) -> SearchResult:
         """The whole result of the search, for pages that show the walk from I(x) to z*."""
-        with torch.inference_mode():
-            latents = self.inverter(padded(images))[: len(images)]
+        latents = torch.cat(shared_out(self._latents, images))
         if not self.has_gradients:
             return hybrid_search(self.classifier, self.generator, latents, predictions, **BLACK_BOX)
-        return nearest_counterexample(self.classifier, self.generator, latents.clone(), predictions)
+        return nearest_counterexample(self.classifier, self.generator, latents, predictions)
+
+    @torch.inference_mode()
+    def _latents(self, images: Tensor) -> Tensor:
+        return self.inverter(padded(images))[: len(images)]
 
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
         return self.search(images, predictions).delta_z.double().numpy()

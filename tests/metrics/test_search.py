@@ -1,5 +1,7 @@
 """The searches, on a problem whose answer is known and on the shipped nets."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
@@ -100,3 +102,27 @@ def test_a_random_forest_has_a_delta_z_too(world):
     result = hybrid_search(classifier, world.nets["generator"], latents, claimed, samples=500)
     with torch.inference_mode():
         assert (classifier(world.nets["generator"](result.z_star)).argmax(1) != claimed).all()
+
+
+def test_visitors_at_once_and_any_number_of_threads_find_the_same(problem, world):
+    latents, labels = problem
+    usual = torch.get_num_threads()
+
+    def search(part):
+        with torch.no_grad():
+            found = nearest_counterexample(world.nets["lenet"], world.nets["generator"], latents[part], labels[part])
+        return found.delta_z, torch.get_num_threads()
+
+    alone, _ = search(slice(None))
+    with ThreadPoolExecutor(2) as visitors:
+        for found, threads in visitors.map(search, [slice(None), slice(None)]):
+            assert torch.equal(found, alone)
+            assert threads == usual
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found, counted = search(slice(None))
+            assert torch.equal(found, alone)
+            assert counted == threads == torch.get_num_threads()
+    finally:
+        torch.set_num_threads(usual)

@@ -19,7 +19,6 @@ they turn towards their boundary on the sphere of that radius.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -27,11 +26,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from robust.metrics.search.result import SearchResult
+from robust.metrics.search.threads import shared_out
 
 RADIUS = 10.0
 CHUNK = 64  # rows at once: the activations stay in the processor's cache
-IMAGES = 32  # at once on one core
-ALIKE = 4  # rows for a thread: for other numbers, matrix products round otherwise, and a search may end elsewhere
+ALIKE = 4  # for other numbers of rows, matrix products round otherwise, and a search may end elsewhere
 STARTS = 8  # classes followed, for each image
 SAME_WAY = 0.97  # cosine between directions of which one is enough
 SETTLED = 1 - 5e-5  # cosine between a direction and the next, from which on its row rests
@@ -42,9 +41,9 @@ AWAY = 0.6  # how far searches are turned away, as the tangent of the angle
 
 
 def padded(rows: Tensor) -> Tensor:
-    """Rows (N, ...) with the last one repeated, so that what is computed of a row depends on no other: a multiple of
-    ALIKE for each thread."""
-    return torch.cat([rows, rows[-1:].expand(-len(rows) % (ALIKE * torch.get_num_threads()), *rows.shape[1:])])
+    """Rows (N, ...) with the last one repeated up to a multiple of ALIKE, so that what is computed of a row on one core
+    depends on no other."""
+    return torch.cat([rows, rows[-1:].expand(-len(rows) % ALIKE, *rows.shape[1:])])
 
 
 class _Composition:
@@ -94,26 +93,18 @@ def nearest_counterexample(
     `classifier` maps images (N, C, H, W) to logits (N, classes) and `generator` latents (N, latent) to images,
     both differentiable. `latents` (N, latent) are I(x), `labels` (N,) int64 are f(x). Counterexamples farther
     than `radius` count as out of reach: δz is then ∞. `effort` multiplies the classes and directions followed, and
-    its square root the steps. Deterministic; no input's result depends on the others. Raises ValueError when the
-    shapes do not fit.
+    its square root the steps. Deterministic; no input's result depends on the others, or on how many threads torch has.
+    Both nets are called in threads of the search's own, several at once. Raises ValueError when the shapes do not fit.
     """
     if latents.ndim != 2 or labels.shape != latents.shape[:1]:
         raise ValueError(
             f"Give latents (N, latent) and labels (N,), not {tuple(latents.shape)} and {tuple(labels.shape)}."
         )
 
-    threads = torch.get_num_threads()
-    size = max(1, min(IMAGES, -(-len(latents) // threads)))
+    def search(latents: Tensor, labels: Tensor) -> SearchResult:
+        return _search(classifier, generator, latents, labels, radius, effort)
 
-    def search(part: tuple[Tensor, Tensor]) -> SearchResult:
-        torch.set_num_threads(1)  # of this worker: for nets as small as these, images shared out beat rows shared out
-        return _search(classifier, generator, *part, radius, effort)
-
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(search, zip(latents.split(size), labels.split(size))))
-    finally:
-        torch.set_num_threads(threads)  # of threads to come, which start with the number set last
+    parts = shared_out(search, latents, labels)
     return SearchResult(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(SearchResult)))
 
 
