@@ -34,7 +34,8 @@ from pages.components.views.pictures import (
 from pages.components.widgets.film import film
 from pages.components.widgets.gallery import gallery
 from robust import Report, UnusableImage
-from robust.evaluation.report import as_markdown, search_tables
+from robust.evaluation.report import search_tables
+from robust.evaluation.tables import as_markdown
 from robust.metrics.explain import VAEParts, Walk, vae_parts, walk
 
 CLOTHES = ("Sandal", "Trouser", "Bag", "Ankle boot")

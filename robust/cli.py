@@ -221,7 +221,8 @@ def calibrate(world, dataset):
 def report(world, markdown, card, update):
     """Print the measured tables next to the published ones."""
     from robust.evaluation.model_card import write_model_card
-    from robust.evaluation.report import as_markdown, as_text, summary, tables, update_block
+    from robust.evaluation.report import summary, tables
+    from robust.evaluation.tables import as_markdown, as_text, update_block
 
     folder = world_folder(world)
     if card:
@@ -247,8 +248,9 @@ def search(world, digits, algorithm_2, algorithm_1):
 
     Foolbox's attacks join where it is installed: pip install foolbox
     """
-    from robust.evaluation.report import as_text, search_tables
+    from robust.evaluation.report import search_tables
     from robust.evaluation.search import run
+    from robust.evaluation.tables import as_text
 
     run(world_folder(world), digits, algorithm_2, algorithm_1)
     click.echo(as_text(search_tables(world_folder(world))))
@@ -267,7 +269,8 @@ def detectors(world, images, slow_images):
     pytorch-ood's detectors join where it is installed: pip install pytorch-ood scikit-learn
     """
     from robust.evaluation.detectors import run
-    from robust.evaluation.report import as_text, detectors_tables
+    from robust.evaluation.report import detectors_tables
+    from robust.evaluation.tables import as_text
 
     try:
         left_out = run(world_folder(world), images, slow_images)["left_out"]
@@ -285,7 +288,7 @@ def detectors(world, images, slow_images):
 @click.option("--ray", is_flag=True, help="On a local Ray, too.")
 def batch(world, images, searched, ray):
     """Images a second from a folder of PNGs and from arrays, with one process and with one for each core."""
-    from robust.evaluation.report import as_text
+    from robust.evaluation.tables import as_text
     from robust.evaluation.throughput import run, tables
 
     click.echo(as_text(tables(run(world_folder(world), images, searched, ray))))
@@ -305,7 +308,7 @@ def batch(world, images, searched, ray):
 def inputs(world, count, seed, folders, failures):
     """Digits on paper of many kinds, rendered and your own: how many are read and accepted."""
     from robust.evaluation.inputs import contact_sheet, run
-    from robust.evaluation.report import as_text
+    from robust.evaluation.tables import as_text
     from robust.guard import Guard
 
     guard = Guard.load(world_folder(world), metrics=("surprise",))

@@ -445,3 +445,13 @@ def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
     Image.fromarray(TEST[0, 0].numpy()).save("photo.png")
     exec(loading_code, names)
     assert json.loads(Path("guards/forest/manifest.json").read_text())["rule"] == "all"
+
+
+def test_the_metric_in_the_guide_for_contributors_works(lenet, tmp_path, monkeypatch):
+    guide = (README.parent / "CONTRIBUTING.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names = {"classifier": lenet, "train_data": TRAIN, "test_data": TEST}
+    exec(code.replace("steps=8000", "steps=3"), names)
+    white = torch.full((1, 28, 28), 255, dtype=torch.uint8)
+    assert not Guard.load("my_guard", classifier=lenet).inspect(white).verdicts["ink"].reliable

@@ -24,7 +24,7 @@ from robust.decision.thresholds import Side, refused, threshold_at_fnr, threshol
 from robust.decision.tradeoff import auroc
 from robust.evaluation.baselines import Combination, baselines
 from robust.evaluation.baselines.combination import BOTH, EITHER, PRODUCT
-from robust.evaluation.report import Table
+from robust.evaluation.tables import Table
 from robust.guard import BATCH, Guard, single_metrics
 from robust.metrics import DeltaZ, Metric, VAELoss
 from robust.models.world import World

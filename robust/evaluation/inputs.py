@@ -18,7 +18,7 @@ from tqdm import tqdm
 from robust.data import sheets, strokes
 from robust.data.datasets import data_root
 from robust.data.image_sets import DRAWN
-from robust.evaluation.report import Table
+from robust.evaluation.tables import Table
 from robust.guard import Guard
 from robust.inputs.decode import UnusableImage, open_image
 from robust.inputs.prepare import prepare

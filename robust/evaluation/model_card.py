@@ -4,7 +4,8 @@ from pathlib import Path
 
 from robust.data.image_sets import TITLES
 from robust.data.subjects import subject_of
-from robust.evaluation.report import as_markdown, tables
+from robust.evaluation.report import tables
+from robust.evaluation.tables import as_markdown
 from robust.metrics import DeltaZ, Evidence, Surprise, VAELoss
 from robust.models.world import checked, read_manifest
 

@@ -1,7 +1,6 @@
 """The measured figures of a world next to the published ones, from the files in its folder."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +9,14 @@ from robust.data.image_sets import TITLES
 from robust.data.subjects import Subject, subject_of
 from robust.decision.rule import ALL, ANY, Rule
 from robust.decision.thresholds import Side, threshold_at_fpr
+from robust.evaluation import detectors, search
 from robust.evaluation.blind_spots import blind_spot
+from robust.evaluation.tables import Table
 from robust.metrics import DeltaZ, Surprise, VAELoss
 from robust.models.world import SCORES, checked, read_manifest, read_scores
 
 UNASKED = (TITLES["fashion-mnist-scaled"], TITLES["noise"])  # sets that the summary leaves out
 SIDES: dict[str, Side] = {metric.name: metric.refuses for metric in (DeltaZ, VAELoss, Surprise)}
-
-
-@dataclass(frozen=True)
-class Table:
-    title: str
-    header: list[str]
-    rows: list[list[str]]
 
 
 def published() -> dict:
@@ -67,8 +61,6 @@ def without_published(table: Table) -> Table:
 
 def search_tables(folder: Path) -> list[Table]:
     """The benchmark of the δz search, where it has been run on this world."""
-    from robust.evaluation import search  # which makes tables, too
-
     file = folder / search.FILE
     if not file.exists():
         return []
@@ -78,8 +70,6 @@ def search_tables(folder: Path) -> list[Table]:
 
 def detectors_tables(folder: Path) -> list[Table]:
     """The benchmark of the metrics, where it has been run on this world."""
-    from robust.evaluation import detectors  # which makes tables, too
-
     measured = detectors.read(folder)
     return detectors.tables(measured) if measured else []
 
@@ -207,31 +197,3 @@ def example_table(examples: dict, talk: dict | None, subject: Subject) -> Table:
             + [f"{said['vae_loss']:.1f}" if said else "", verdict]
         )
     return Table(f"Not {subject.plural}, at the default thresholds", header, rows)
-
-
-def as_text(found: list[Table]) -> str:
-    """Aligned columns."""
-    parts = []
-    for table in found:
-        lines = [table.header, *table.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(table.header))]
-        body = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
-        parts.append("\n".join([table.title, "-" * len(table.title), *body]))
-    return "\n\n".join(parts)
-
-
-def as_markdown(found: list[Table]) -> str:
-    parts = []
-    for table in found:
-        lines = [table.header, ["---"] * len(table.header), *table.rows]
-        parts.append("\n".join([f"### {table.title}", "", *[f"| {' | '.join(line)} |" for line in lines]]))
-    return "\n\n".join(parts)
-
-
-def update_block(text: str, markdown: str) -> str:
-    """`text` with everything between its report marks replaced. Raises ValueError when it has none."""
-    before, mark, rest = text.partition("<!-- report -->\n")
-    _, end, after = rest.partition("<!-- /report -->")
-    if not mark or not end:
-        raise ValueError("The file has no lines <!-- report --> and <!-- /report --> to write between.")
-    return f"{before}{mark}\n{markdown}\n\n{end}{after}"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robust.data import datasets
-from robust.evaluation.report import Table
+from robust.evaluation.tables import Table
 from robust.metrics.search import SearchResult, nearest_counterexample
 from robust.metrics.search.stochastic import hybrid_search, iterative_search
 from robust.models.world import World

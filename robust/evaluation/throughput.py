@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from robust.data.examples import samples
-from robust.evaluation.report import Table
 from robust.evaluation.search import timed
+from robust.evaluation.tables import Table
 from robust.guard import Guard
 from robust.inputs.prepare import prepare
 from robust.metrics import DeltaZ, VAELoss

@@ -18,7 +18,8 @@ from robust.data.examples import samples
 from robust.data.image_sets import ImageSet
 from robust.evaluation import detectors
 from robust.evaluation.baselines import Combination, LikelihoodRegret, baselines
-from robust.evaluation.report import as_text, tables
+from robust.evaluation.report import tables
+from robust.evaluation.tables import as_text
 from robust.models.world import DEFAULT_WORLD, World
 
 REPOSITORY = Path(__file__).parents[2]
