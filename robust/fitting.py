@@ -40,19 +40,19 @@ from robust.models import training
 from robust.models.classifier import AnyClassifier, same_answers
 from robust.models.config import Config
 from robust.models.world import (
+    FITTED,
     FORMAT,
     SCORES,
     World,
     build_net,
     checked,
+    is_fitted,
     read_manifest,
     read_scores,
-    world_folder,
     write_manifest,
     write_scores,
 )
 
-KIND = "fitted guard"
 FEWEST_TO_TRAIN, FEWEST_TO_TEST = 128, 100  # one training batch; an FPR in whole per cents
 PROBES = 1000  # test images that the classifier is tried on before training
 REFERENCE = 2000  # test images with a δz: minutes; an FPR of 5 % is then good to ±0.5 %
@@ -215,7 +215,7 @@ class FittedGuard(Guard):
         save_file(self.fingerprint, folder / "fingerprint.safetensors")
         about = {
             "format": FORMAT,
-            "kind": KIND,
+            "kind": FITTED,
             "config": asdict(self.config),
             "metrics": [{"kind": metric.kind, "options": metric.options()} for metric in self.metrics.values()],
             "thresholds": {name: _as_json(choice) for name, choice in self.choices.items()},
@@ -310,11 +310,6 @@ def _with_parts(metrics: Sequence[Metric]) -> list[str]:
     """The names of the metrics and of those that Surprise joins."""
     parts = [name for metric in metrics if isinstance(metric, Surprise) for name in metric.parts]
     return list(dict.fromkeys([*(metric.name for metric in metrics), *parts]))
-
-
-def is_fitted(folder: str | Path) -> bool:
-    """Whether a folder holds a saved guard, rather than a world. Raises DamagedWorld when it holds neither."""
-    return read_manifest(world_folder(folder)).get("kind") == KIND
 
 
 def load(

@@ -14,7 +14,7 @@ from robust.decision.rule import ALL, ANY, Rule, rule_name
 from robust.decision.thresholds import FPR, Percentile, percentile, refused, threshold_value
 from robust.inputs.prepare import Prepared, prepare
 from robust.metrics import DeltaZ, Energy, Evidence, Metric, Parts, Surprise, VAELoss, registry
-from robust.models.world import DEFAULT_WORLD, World
+from robust.models.world import DEFAULT_WORLD, World, is_fitted
 from robust.serving.stream import BATCH as STREAM_BATCH
 from robust.serving.stream import Unusable, stream
 
@@ -221,9 +221,9 @@ class Guard:
         Raises DamagedWorld when files are missing or damaged, and ValueError for another classifier than the saved
         guard's, which is told by its answers to a few stored images.
         """
-        from robust.fitting import is_fitted, load  # builds on this module
-
         if is_fitted(folder):
+            from robust.fitting import load  # builds on this module
+
             return load(folder, classifier, thresholds, rule, metrics)
         if classifier is not None:
             raise ValueError(f"{folder} is a world, which has a classifier of its own: load it without one.")

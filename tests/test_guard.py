@@ -146,3 +146,16 @@ def test_augmented_digits_stay_readable(guard):
 def test_the_library_does_without_streamlit():
     command = "import robust, robust.cli, robust.evaluation.calibration, robust.models.training, sys; sys.exit('streamlit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], cwd=Path(__file__).parent.parent).returncode == 0
+
+
+def test_judging_a_picture_imports_nothing_that_it_does_not_need():
+    command = (
+        "import sys; from robust import DriftWatch, Guard; from robust.data.examples import EXAMPLES;"
+        "Guard.load().inspect(EXAMPLES['Digit 4']());"
+        "heavy = {'torchvision', 'torch._dynamo', 'scipy.stats', 'streamlit', 'robust.models.training'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", command], cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr

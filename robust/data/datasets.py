@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
-from torchvision import datasets
 
 from robust.data.subjects import SUBJECTS, Subject
 
-DATASETS = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}
+DATASETS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # the names of torchvision's classes
 
 
 class UnusableDataset(ValueError):
@@ -49,14 +48,20 @@ def load(name: str, train: bool) -> tuple[Tensor, Tensor]:
     if name not in DATASETS:
         raise UnusableDataset(f"{name} is not one of the known data sets: {', '.join(DATASETS)}.")
     root = data_root()
-    dataset = DATASETS[name](root, train=train, download=not os.environ.get("ROBUST_DATA"))
+    dataset = _torchvision(name)(root, train=train, download=not os.environ.get("ROBUST_DATA"))
     return dataset.data.unsqueeze(1), dataset.targets
+
+
+def _torchvision(name: str) -> type:
+    from torchvision import datasets  # a second, and 160 MB: not for those who only judge pictures
+
+    return getattr(datasets, DATASETS[name])
 
 
 def is_here(name: str) -> bool:
     """Whether a known data set is on this machine, so that it need not be downloaded."""
     try:
-        DATASETS[name](data_root(), train=False)
+        _torchvision(name)(data_root(), train=False)
     except RuntimeError:  # torchvision's "Dataset not found"
         return False
     return True

@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms import functional as transforms
 from tqdm import tqdm
 
 from robust.data import datasets, strokes
@@ -139,6 +138,8 @@ def _blots(randomness: np.random.Generator, size: int) -> np.ndarray:
 
 def rotated(images: Tensor) -> Tensor:
     """Each image turned by 30 to 90 degrees, either way."""
+    from torchvision.transforms import functional as transforms  # slow to import: see datasets.py
+
     randomness = np.random.default_rng(0)
     angles = randomness.uniform(30, 90, len(images)) * randomness.choice([-1, 1], len(images))
     bilinear = transforms.InterpolationMode.BILINEAR
@@ -152,6 +153,8 @@ def inverted(images: Tensor) -> Tensor:
 
 def blurred(images: Tensor) -> Tensor:
     """Out of focus: a Gaussian of 2 pixels."""
+    from torchvision.transforms import functional as transforms  # slow to import: see datasets.py
+
     return transforms.gaussian_blur(images, 13, 2.0)
 
 

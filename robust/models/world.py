@@ -31,6 +31,7 @@ from robust.models.weights import WEIGHTS
 DEFAULT_WORLD = WEIGHTS / "mnist"
 NETS = ("lenet", "verifier", "vae", "generator", "critic", "inverter")
 SCORES = "scores.safetensors"
+FITTED = "fitted guard"  # the kind of a guard that Guard.fit made
 FORMAT = 2  # of the manifest; 1 named the metrics of a fitted guard without their options
 TRAINING_IMAGES = "training_images.safetensors"
 
@@ -159,6 +160,11 @@ class World:
 def world_folder(world: str | Path) -> Path:
     """A world by its name in WEIGHTS, or by its path."""
     return WEIGHTS / world if (WEIGHTS / world).is_dir() else Path(world)
+
+
+def is_fitted(folder: str | Path) -> bool:
+    """Whether a folder holds a saved guard, rather than a world. Raises DamagedWorld when it holds neither."""
+    return read_manifest(world_folder(folder)).get("kind") == FITTED
 
 
 def worlds() -> list[str]:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from robust.guard import Guard, Report
 from robust.serving.stream import Unusable
@@ -107,10 +106,14 @@ class DriftWatch:
             [int(refused.sum()), int((~refused).sum())]
             for refused in (np.array([refused for refused, _ in self.verdicts]), self.reference_refused)
         ]
+        from scipy import stats  # half a second to import, and only drift needs it
+
         return float(stats.fisher_exact(counts, alternative="greater").pvalue)
 
     def _p_scores(self, name: str) -> float:
         scores = self.scores(name)
+        from scipy import stats
+
         return float(stats.ks_2samp(scores, self.reference[name], method="asymp").pvalue) if scores.size else 1.0
 
     def scores(self, name: str) -> np.ndarray:

@@ -82,8 +82,13 @@ def assert_page_agrees(page: Page, rule: str = "surprise", comparison: str = "fa
     good = Rule(now, both, "all").refused(WORLD.reference)
     nonsense = Rule(now, both, "all").refused(WORLD.scores[comparison])
     for cell, mask in (".fpr", good), (".fnr", ~nonsense):
-        text = scatter.locator(f"{cell} td[data-rule=all]").text_content()
-        assert float(text.removesuffix(" %")) == pytest.approx(100 * mask.mean(), abs=0.051)
+        shown = scatter.locator(f"{cell} td[data-rule=all]")
+        for _ in range(100):  # it is drawn again a moment after the plots
+            share = float(shown.text_content().removesuffix(" %"))
+            if share == pytest.approx(100 * mask.mean(), abs=0.051):
+                break
+            page.wait_for_timeout(100)
+        assert share == pytest.approx(100 * mask.mean(), abs=0.051)
 
 
 def middle(locator) -> tuple[float, float]:

@@ -18,10 +18,10 @@ from robust import Guard, Report
 from robust.data.examples import EXAMPLES, own_examples
 from robust.data.image_sets import TITLES
 from robust.decision.rule import ALL, ANY, OLD_NAMES, Rates, Rule
-from robust.fitting import OWN, FittedGuard, is_fitted
+from robust.fitting import OWN, FittedGuard
 from robust.inputs.prepare import Prepared
 from robust.metrics.registry import metric_class
-from robust.models.world import World, worlds
+from robust.models.world import World, is_fitted, worlds
 from robust.serving.source import GuardSource
 
 PREFERRED_COMPARISON = "fashion-mnist"

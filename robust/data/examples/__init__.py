@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
 
 FOLDER = Path(__file__).parent
 DIGITS = tuple(f"Digit {label}" for label in range(10))
@@ -75,5 +74,6 @@ def write_examples(folder: Path, classes: tuple[str, ...], images: Tensor, label
     """Write the first image of each class, of (N, channels, size, size) uint8, as `examples/NUMBER CLASS.png`."""
     (folder / "examples").mkdir(exist_ok=True)
     for label, name in enumerate(classes[:OWN_SHOWN]):
-        picture = to_pil_image(images[labels == label][0])
+        levels = images[labels == label][0].permute(1, 2, 0).numpy()
+        picture = Image.fromarray(levels.squeeze(2) if levels.shape[2] == 1 else levels)
         picture.save(folder / "examples" / f"{label:02d} {name}.png")
