@@ -1,6 +1,7 @@
 """The searches, on a problem whose answer is known and on the shipped nets."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread
 
 import pytest
 import torch
@@ -119,10 +120,33 @@ def test_visitors_at_once_and_any_number_of_threads_find_the_same(problem, world
             assert torch.equal(found, alone)
             assert threads == usual
     try:
-        for threads in (1, 3):
+        for threads in (1, 2, 4):
             torch.set_num_threads(threads)
             found, counted = search(slice(None))
             assert torch.equal(found, alone)
             assert counted == threads == torch.get_num_threads()
     finally:
         torch.set_num_threads(usual)
+
+
+def test_threads_that_start_during_a_search_have_torchs_own_number(problem, world):
+    latents, labels = problem
+    nets, usual, seen, done = (world.nets["lenet"], world.nets["generator"]), torch.get_num_threads(), [], Event()
+    nearest_counterexample(*nets, latents[:2], labels[:2])  # the search's own threads run from now on
+
+    def visitors_come():
+        while not done.is_set():
+            visitor = Thread(target=lambda: seen.append(torch.get_num_threads()))
+            visitor.start()
+            visitor.join()
+
+    try:
+        torch.set_num_threads(3)  # unlike any number that a search sets
+        coming = Thread(target=visitors_come)
+        coming.start()
+        nearest_counterexample(*nets, latents, labels)
+    finally:
+        done.set()
+        coming.join()
+        torch.set_num_threads(usual)
+    assert set(seen) == {3}

@@ -6,8 +6,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from robust.decision.thresholds import outlier_scores
-from robust.metrics import Metric
+from robust.metrics import Metric, tail_probability
 
 EITHER, BOTH, PRODUCT = "either", "both", "product"
 WORDS = {
@@ -37,7 +36,7 @@ class Combination(Metric):
     ):
         """`reference` holds the scores of every part on good images."""
         self.name, self.title, self.how, self.parts = name, title, how, parts
-        self.reference = {part.name: np.sort(outlier_scores(reference[part.name], part.refuses)) for part in parts}
+        self.reference = {part.name: reference[part.name] for part in parts}
         self.about = WORDS[how].format(" and ".join(part.title for part in parts)) + "."
 
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
@@ -45,13 +44,7 @@ class Combination(Metric):
 
     def combine(self, scores: dict[str, np.ndarray]) -> np.ndarray:
         """From the scores of every part, each (N,), to this metric's scores (N,)."""
-        tails = np.stack([self.tail(part, scores[part.name]) for part in self.parts])
+        tails = np.stack([tail_probability(scores[p.name], self.reference[p.name], p.refuses) for p in self.parts])
         if self.how == PRODUCT:
             return np.log(tails).sum(0)
         return tails.min(0) if self.how == EITHER else tails.max(0)
-
-    def tail(self, part: Metric, scores: np.ndarray) -> np.ndarray:
-        """Tail probabilities (N,), in (0, 1]: the image itself is counted in, so that none is 0."""
-        good = self.reference[part.name]
-        at_least = len(good) - np.searchsorted(good, outlier_scores(scores, part.refuses), side="left")
-        return (1 + at_least) / (1 + len(good))

@@ -6,14 +6,16 @@ otherwise on another number of cores, so that a search ends elsewhere; on one co
 number of them.
 
 `torch.set_num_threads` counts for the thread that calls it, but torch also gives the number set last to every thread
-that is new to it. So the threads here live as long as the process, and each of them, when it starts, puts that number
-back at once: what other threads compute with never changes.
+that is new to it. So the threads here live as long as the process; all of them start at the first search, and each puts
+that number back at once. Only a thread that meets torch for the first time in that very moment may compute on one core:
+more slowly, with the same δz.
 """
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock, Thread
+from functools import cache
+from threading import Barrier, Lock, Thread
 from typing import TypeVar
 
 import torch
@@ -23,7 +25,7 @@ Found = TypeVar("Found")
 
 PART = 32  # rows at once on one core
 
-_starting = Lock()
+_starting, _first = Lock(), Lock()
 
 
 def _take_one_core() -> None:
@@ -35,8 +37,19 @@ def _take_one_core() -> None:
         other.join()
 
 
-# Threads start when they are needed. A call uses as many as torch has cores; a few calls at once need not wait.
-_threads = ThreadPoolExecutor(4 * (os.cpu_count() or 1), "one core", _take_one_core)
+@cache
+def _started() -> ThreadPoolExecutor:
+    """All threads, running. A call uses as many as torch has cores; a few calls at once need not wait."""
+    count = 4 * (os.cpu_count() or 1)
+    threads, everybody = ThreadPoolExecutor(count, "one core", _take_one_core), Barrier(count)
+    for started in [threads.submit(everybody.wait) for _ in range(count)]:
+        started.result()
+    return threads
+
+
+def _threads() -> ThreadPoolExecutor:
+    with _first:
+        return _started()
 
 
 def shared_out(work: Callable[..., Found], *columns: Tensor) -> list[Found]:
@@ -52,4 +65,4 @@ def shared_out(work: Callable[..., Found], *columns: Tensor) -> list[Found]:
         return [work(*parts) for parts in zip(*(column.split(PART) for column in columns))]
 
     shares = [column.split(share) for column in columns]
-    return [found for some in _threads.map(work_off, *shares) for found in some]
+    return [found for some in _threads().map(work_off, *shares) for found in some]
