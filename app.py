@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.components.session.navigation import navigation
-from pages.components.session.session import choose_world, load_world
+from pages.components.session.session import choose_world, default_guard
 from pages.components.style.style import apply_style
 from robust import DamagedWorld
 
@@ -18,7 +18,7 @@ st.session_state.entered = True
 page = navigation()
 choose_world()
 try:
-    load_world()
+    default_guard()
 except (DamagedWorld, ValueError) as error:  # a damaged folder, or a guard without its classifier
     st.error(str(error), icon=":material/broken_image:")
     st.stop()

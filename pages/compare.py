@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pages.components.session.navigation import enter_through_app
-from pages.components.session.session import Settings, load_world
+from pages.components.session.session import Settings, default_guard
 from robust.evaluation.detectors import FIGURES, MORE_IS_BETTER, main_figure, read
 
 HARDEST = "omniglot"  # what the page starts with: drawn by hand, as visitors will
@@ -189,11 +189,11 @@ def show(measured: dict) -> None:
 enter_through_app()
 st.html(CSS)
 Settings()  # keeps this visitor's link
-measurements = read(load_world().folder)
+measurements = read(default_guard().contents.folder)
 if measurements:
     show(measurements)
 else:
     st.info(
-        "The metrics have not been compared on this world yet. Do it with: `python -m robust benchmark detectors`",
+        "The metrics have not been compared on this guard yet. Do it with: `python -m robust benchmark detectors`",
         icon=":material/leaderboard:",
     )

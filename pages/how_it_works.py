@@ -15,8 +15,8 @@ from pages.components.session.session import (
     default_guard,
     example_picture,
     good_examples,
+    guard_subject,
     judge,
-    load_world,
     needs,
     talk_steps,
 )
@@ -183,7 +183,7 @@ def number(value: float, digits: int = 2) -> str:
 def show_drawn_again(report: Report, way: Walk) -> None:
     again = int(way.classes[0])
     agrees = again == report.prediction
-    latent, subject = way.latents.shape[1], load_world().subject
+    latent, subject = way.latents.shape[1], guard_subject()
     st.html(
         heading(1, "Have it drawn again")
         + "<div class='story'>"
@@ -202,7 +202,7 @@ def show_drawn_again(report: Report, way: Walk) -> None:
 
 
 def show_walk(report: Report, way: Walk) -> None:
-    answer, reached = load_world().subject.answer, None if way.reached is None else name_of(way.reached)
+    answer, reached = guard_subject().answer, None if way.reached is None else name_of(way.reached)
     title = heading(2, f"Walk until {classifier_name()} reads another {answer}")
     if way.flip is None:
         words = f"No other {answer} is within reach, however G changes this one: <b>δz = ∞</b>."
@@ -289,7 +289,7 @@ def track(name: str, picture: bytes, threshold: float, full: float) -> str:
     if way.flip:
         end = image(way.images[way.flip], f"z*, read as {name_of(way.reached)}", f"left:{width:.1f}%")
     else:
-        note = "ends where it starts" if way.flip == 0 else f"no other {load_world().subject.answer} within reach"
+        note = "ends where it starts" if way.flip == 0 else f"no other {guard_subject().answer} within reach"
         end = f"<span class='note'>{note}</span>"
     return (
         f"{image(report.pixels, html.escape(name))}{image(way.images[0], f'{html.escape(name)}, drawn again')}"
@@ -315,7 +315,7 @@ def show_vae(report: Report, parts: VAEParts) -> None:
         + f"<figure><img src='{as_data_url(heat(parts.loss_map))}' alt='loss of each pixel'>"
         + f"<div class='scale' style='background:linear-gradient(90deg, {colours})'></div>"
         + f"<div class='ends'><span>0</span><span>nats</span><span>≥ {BRIGHTEST:.0f}</span></div></figure>"
-        + f"<div class='grow'><p class='say'>A VAE, trained on {load_world().subject.plural} only, draws the picture from memory. "
+        + f"<div class='grow'><p class='say'>A VAE, trained on {guard_subject().plural} only, draws the picture from memory. "
         + "Each pixel costs what the VAE did not expect; KL is how unusual its description is.</p>"
         + f"<p class='say'>reconstruction <b>{parts.reconstruction_loss:.1f}</b> + KL <b>{parts.kl:.1f}</b> = "
         + f"VAE loss <b>{parts.loss:.1f}</b> nats</p>"
@@ -340,4 +340,4 @@ else:
     if "vae_loss" in default_guard().metrics:
         show_vae(report, parts_of(chosen_world(), picture))
 with st.expander("How near to the true δz the search comes"):
-    st.markdown(as_markdown(search_tables(load_world().folder)) or "Not measured on these nets yet.")
+    st.markdown(as_markdown(search_tables(default_guard().contents.folder)) or "Not measured on these nets yet.")

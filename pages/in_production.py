@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.components.session.live_stream import SHOWN, TITLES, LiveStream, known_reports, pools
 from pages.components.session.navigation import enter_through_app
-from pages.components.session.session import Settings, load_world, rules
+from pages.components.session.session import Settings, default_guard, rules
 from pages.components.style.style import as_data_url
 from pages.components.views import moving_plot, recipe
 from pages.components.views.moving_plot import refusal_plot, score_edges, score_plot
@@ -65,10 +65,10 @@ CSS = """
 
 def stream_of(settings: Settings) -> LiveStream:
     """This visitor's stream. It starts anew under other thresholds, another rule or in another world."""
-    world = load_world()
-    under = (str(world.folder), settings.rule)
+    guard = default_guard()
+    under = (str(guard.contents.folder), settings.rule)
     if st.session_state.get("stream_under") != under:
-        stream = LiveStream(settings.guard, pools(world.in_distribution), known_reports(str(world.folder)))
+        stream = LiveStream(settings.guard, pools(guard.contents.dataset), known_reports(str(guard.contents.folder)))
         st.session_state.update(stream=stream, stream_under=under, last_tick=None)
     return st.session_state.stream
 
@@ -170,7 +170,7 @@ def tiles(stream: LiveStream) -> str:
 
 @st.cache_data(show_spinner=False)
 def edges_of(folder: str, name: str, log: bool) -> np.ndarray:
-    return score_edges([scores[name] for scores in load_world().scores.values()], log)
+    return score_edges([scores[name] for scores in default_guard().scores.values()], log)
 
 
 def score_plots(stream: LiveStream) -> str:
@@ -180,7 +180,7 @@ def score_plots(stream: LiveStream) -> str:
             title=metric.title,
             reference=guard.reference[name],
             window=stream.watch.scores(name),
-            edges=edges_of(str(load_world().folder), name, metric.long_tailed),
+            edges=edges_of(str(default_guard().contents.folder), name, metric.long_tailed),
             threshold=guard.thresholds[name],
             refuses=metric.refuses,
             log=metric.long_tailed,
@@ -239,7 +239,7 @@ def show_recipe() -> None:
 enter_through_app()
 st.html(CSS + moving_plot.CSS)
 settings = Settings()
-kinds = list(pools(load_world().in_distribution))
+kinds = list(pools(default_guard().contents.dataset))
 if kinds:
     show_controls(kinds[1:])
     running = not st.session_state.live_paused

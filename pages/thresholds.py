@@ -11,12 +11,13 @@ from pages.components.session.session import (
     Settings,
     chosen_world,
     class_name,
+    comparison_sets,
     default_guard,
     example_picture,
+    guard_subject,
     image_title,
     inspect_on_try_it,
     judge,
-    load_world,
     reference_title,
     rules,
     set_title,
@@ -42,7 +43,7 @@ from robust.decision.tradeoff import (
     trade,
 )
 from robust.evaluation.report import operating_points, published, rule_table
-from robust.fitting import OWN
+from robust.models.store import OWN
 
 GOALS = {
     "fpr": "At most so many good ones refused",
@@ -98,7 +99,7 @@ def show_choices(settings: Settings) -> None:
     sets, rule = st.columns([1.2, 1])
     st.session_state.comparison_choice = settings.comparison
     sets.segmented_control(
-        "Nonsense", load_world().comparison_sets, format_func=set_title, required=True, key="comparison_choice",
+        "Nonsense", comparison_sets(), format_func=set_title, required=True, key="comparison_choice",
         on_change=lambda: st.session_state.update(comparison=st.session_state.comparison_choice),
     )  # fmt: skip
     st.session_state.rule_choice = settings.rule.decides
@@ -110,7 +111,8 @@ def show_choices(settings: Settings) -> None:
 
 def show_threshold(name: str, settings: Settings, report: Report | None) -> None:
     """One metric's plot, field and published operating points; all of them move the same number."""
-    world, metric = load_world(), default_guard().metrics[name]
+    guard = default_guard()
+    metric = guard.metrics[name]
     metric_plot(name, settings, report, height=250, key=f"plot_{name}")
     st.session_state[f"field_{name}"] = settings.thresholds[name]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -120,7 +122,7 @@ def show_threshold(name: str, settings: Settings, report: Report | None) -> None
             on_change=lambda: settings.set_threshold(name, st.session_state[f"field_{name}"]),
         )  # fmt: skip
         for label, share in PRESETS.get(name, {}).items():
-            value = threshold_at_fpr(world.reference[name], share, metric.refuses)
+            value = threshold_at_fpr(guard.reference[name], share, metric.refuses)
             st.button(
                 label, key=f"preset_{name}_{label}", on_click=settings.set_threshold, args=(name, value),
                 help=f"The published operating point: {metric.title} threshold {value:.{metric.digits}f}",
@@ -129,9 +131,9 @@ def show_threshold(name: str, settings: Settings, report: Report | None) -> None
 
 def show_confusion(settings: Settings) -> None:
     """The confusion table in people's words. The two mistakes are framed."""
-    world = load_world()
-    masks = [settings.rule.refused(scores) for scores in (world.reference, world.scores[settings.comparison])]
-    good = world.subject.plural
+    guard = default_guard()
+    masks = [settings.rule.refused(scores) for scores in (guard.reference, guard.scores[settings.comparison])]
+    good = guard_subject().plural
     tiles = [
         (f"good {good} refused", masks[0].sum(), masks[0], "wrong unreliable", "⊘ false alarm · FPR"),
         (f"good {good} accepted", (~masks[0]).sum(), masks[0], "right", "✓"),
@@ -150,7 +152,8 @@ def show_confusion(settings: Settings) -> None:
 
 
 def show_scatter(settings: Settings, report: Report | None) -> None:
-    world, metrics = load_world(), default_guard().metrics
+    guard = default_guard()
+    metrics = guard.metrics
     pair = list(metrics)[:2]
     if len(metrics) > 2:
         st.session_state.setdefault("scatter_pair", pair)
@@ -160,8 +163,8 @@ def show_scatter(settings: Settings, report: Report | None) -> None:
         ScatterAxis(
             name,
             metrics[name].title,
-            world.reference[name],
-            world.scores[settings.comparison][name],
+            guard.reference[name],
+            guard.scores[settings.comparison][name],
             settings.thresholds[name],
             metrics[name].refuses,
             metrics[name].digits,
@@ -177,21 +180,21 @@ def show_scatter(settings: Settings, report: Report | None) -> None:
         input_scores=(report.verdicts[x.name].score, report.verdicts[y.name].score) if report else None,
         height=420,
         key="scatter",
-        good=world.subject.plural,
+        good=guard_subject().plural,
         on_change=settings.set_thresholds,
     )
 
 
 @st.cache_data(show_spinner=False)
 def trade_of(world_name: str, rule: str, comparison: str) -> Trade:
-    world = load_world()
-    return trade(default_guard().rule.deciding(rule), world.reference, world.scores[comparison])
+    guard = default_guard()
+    return trade(default_guard().rule.deciding(rule), guard.reference, guard.scores[comparison])
 
 
 @st.cache_data(show_spinner=False)
 def auroc_of(world_name: str, metric: str, comparison: str) -> float:
-    world = load_world()
-    return auroc(world.reference[metric], world.scores[comparison][metric], default_guard().metrics[metric].refuses)
+    guard = default_guard()
+    return auroc(guard.reference[metric], guard.scores[comparison][metric], default_guard().metrics[metric].refuses)
 
 
 def show_roc(settings: Settings) -> None:
@@ -216,7 +219,7 @@ def show_roc(settings: Settings) -> None:
         text=[rules()[rule] for rule in curves], hovertemplate="%{text}: FPR %{x:.2%}, refused %{y:.2%}<extra></extra>",
         marker={"symbol": marks, "size": [22 if mark == "star" else 15 for mark in marks], "color": NOW, "line": EDGE},
     )  # fmt: skip
-    figure.update_xaxes(title=f"FPR: good {load_world().subject.plural} refused", range=[-0.02, 1.02], tickformat=".0%")
+    figure.update_xaxes(title=f"FPR: good {guard_subject().plural} refused", range=[-0.02, 1.02], tickformat=".0%")
     figure.update_yaxes(title="1 − FNR: nonsense refused", range=[-0.02, 1.04], tickformat=".0%")
     figure.update_layout(legend={"x": 0.98, "y": 0.05, "xanchor": "right", "yanchor": "bottom"})
     show_figure(figure, "roc", 500)
@@ -243,7 +246,7 @@ def show_finder(settings: Settings) -> None:
     left, right = st.columns([1, 1.4], gap="medium")
     with left:
         if goal == "fpr":
-            label = f"Good {load_world().subject.plural} refused, at most %"
+            label = f"Good {guard_subject().plural} refused, at most %"
             limit = st.number_input(label, 0.0, 100.0, 5.0, 0.5, format="%.1f", key="goal_fpr")
             level = level_at_fpr(found, limit / 100)
         elif goal == "fnr":
@@ -251,7 +254,7 @@ def show_finder(settings: Settings) -> None:
             limit = st.number_input(label, 0.0, 100.0, 5.0, 0.5, format="%.1f", key="goal_fnr")
             level = level_at_fnr(found, limit / 100)
         else:
-            label = f"A wrong acceptance costs as much as … good {load_world().subject.plural} refused"
+            label = f"A wrong acceptance costs as much as … good {guard_subject().plural} refused"
             ratio = st.number_input(label, 0.0, 1e6, 10.0, 1.0, format="%.1f", key="goal_ratio")
             label = "Nonsense among what arrives, %"
             share = st.number_input(label, 0.0, 100.0, 50.0, 5.0, format="%.1f", key="goal_share") / 100
@@ -270,7 +273,7 @@ def show_found(settings: Settings, found: Trade, level: int | None) -> None:
     if level is None:
         st.warning(
             f"No threshold does that: some of {set_title(settings.comparison)} look as good as the best "
-            f"{load_world().subject.plural}. "
+            f"{guard_subject().plural}. "
             "Allow more, or choose another rule.", icon=":material/search_off:",
         )  # fmt: skip
         return
@@ -284,7 +287,7 @@ def show_found(settings: Settings, found: Trade, level: int | None) -> None:
     )  # fmt: skip
     if len(thresholds) > 1:
         st.caption(
-            f"The lines are moved together: each metric refuses the same share of good {load_world().subject.plural}."
+            f"The lines are moved together: each metric refuses the same share of good {guard_subject().plural}."
         )
 
 
@@ -297,7 +300,7 @@ def show_exchange(settings: Settings, found: Trade, level: int | None) -> None:
     add_marks(
         figure, settings.rates(settings.rule.decides), None if level is None else (found.fpr[level], found.fnr[level])
     )
-    figure.update_xaxes(title=f"FPR: good {load_world().subject.plural} refused", tickformat=".0%", range=[-0.02, 1.02])
+    figure.update_xaxes(title=f"FPR: good {guard_subject().plural} refused", tickformat=".0%", range=[-0.02, 1.02])
     figure.update_yaxes(title="FNR: nonsense accepted", tickformat=".2~%", rangemode="tozero")
     show_figure(figure, "exchange", 300)
 
@@ -310,7 +313,7 @@ def show_costs(settings: Settings, found: Trade, costs: np.ndarray, level: int, 
     )
     fpr, fnr = settings.rates(settings.rule.decides)
     add_marks(figure, (fpr, float(expected_cost(fpr, fnr, ratio, share))), (found.fpr[level], costs[level]))
-    figure.update_xaxes(title=f"FPR: good {load_world().subject.plural} refused", tickformat=".0%", range=[-0.02, 1.02])
+    figure.update_xaxes(title=f"FPR: good {guard_subject().plural} refused", tickformat=".0%", range=[-0.02, 1.02])
     figure.update_yaxes(title="cost per input, in refusals", rangemode="tozero")
     show_figure(figure, "cost", 300)
 
@@ -332,12 +335,14 @@ def add_marks(figure: go.Figure, now: tuple[float, float], found: tuple[float, f
 
 
 def show_misses(settings: Settings) -> None:
-    world = load_world()
+    guard = default_guard()
     st.subheader("Look at what sits on the line", anchor=False)
     st.caption("From the 200 test images of each set that ship with Robust. Click one to inspect it on *Try it*.")
     left, right = st.columns(2, gap="medium")
     with left:
-        show_strip(settings, world.in_distribution, True, f"Good {world.subject.plural} refused, most suspicious first")
+        show_strip(
+            settings, guard.contents.dataset, True, f"Good {guard_subject().plural} refused, most suspicious first"
+        )
     with right:
         show_strip(settings, settings.comparison, False, "Nonsense accepted, most convincing first")
 
@@ -350,7 +355,7 @@ def show_strip(settings: Settings, name: str, wants_refused: bool, title: str) -
         st.info(f"No pictures of {whose} ship with Robust.", icon=":material/hide_image:")
         return
     refuses = settings.rule.refused(scores)
-    levels = refusal_levels(settings.rule, load_world().reference, scores)
+    levels = refusal_levels(settings.rule, default_guard().reference, scores)
     places = np.flatnonzero(refuses == wants_refused)
     places = places[np.argsort(levels[places] if wants_refused else -levels[places], kind="stable")]
     st.markdown(f"**{title}: {len(places)} of {len(refuses)}**")
@@ -379,12 +384,12 @@ def caption(settings: Settings, scores: dict[str, np.ndarray], place: int) -> st
 
 
 def show_published(settings: Settings) -> None:
-    world = load_world()
+    guard = default_guard()
     reported, compared = TALKED_ABOUT
-    if world.in_distribution != reported or compared not in world.scores:
+    if guard.contents.dataset != reported or compared not in guard.scores:
         return
     st.subheader("What the talk reported", anchor=False)
-    table = rule_table(world.reference, {compared: world.scores[compared]}, published())
+    table = rule_table(guard.metrics, guard.reference, {compared: guard.scores[compared]}, published())
     header = ["refused when", "our threshold", "our FPR", "our FNR", "talk’s FPR", "talk’s FNR"]
     head = "".join(f"<th>{cell}</th>" for cell in header)
     rows = [
@@ -392,7 +397,7 @@ def show_published(settings: Settings) -> None:
             "now" if is_now(settings, rule) else "",
             "".join(f"<td>{cell}</td>" for cell in [in_words(title, settings, rule), *row[1:]]),
         )
-        for row, (title, rule) in zip(table.rows, operating_points(world.reference), strict=True)
+        for row, (title, rule) in zip(table.rows, operating_points(guard.metrics, guard.reference), strict=True)
         if row[-1]
     ]
     st.html(f"<table class='talked'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")

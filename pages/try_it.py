@@ -15,11 +15,12 @@ from pages.components.session.session import (
     PRESETS,
     Settings,
     classifier_name,
+    comparison_sets,
     default_guard,
     example_picture,
+    guard_subject,
     image_title,
     judge,
-    load_world,
     rules,
     set_title,
 )
@@ -78,7 +79,7 @@ def photograph() -> bytes | None:
         )
         return None
     st.html(f"<style>{GUIDE_FRAME}</style>")
-    file = st.camera_input(f"Hold a {load_world().subject.noun}, or anything else, before the camera")
+    file = st.camera_input(f"Hold a {guard_subject().noun}, or anything else, before the camera")
     return file.getvalue() if file else None
 
 
@@ -181,7 +182,7 @@ def show_blind_spot_of_example() -> None:
     if st.session_state.way != "Gallery":
         return
     shown = st.session_state.example or st.session_state.handed_over[0]
-    for name in load_world().comparison_sets:
+    for name in comparison_sets():
         if shown in (*OF_DATASET.get(name, ()), image_title(name)):
             show_blind_spot(name)
 
@@ -194,7 +195,7 @@ def show_rule(settings: Settings) -> None:
     )  # fmt: skip
     fpr, fnr = settings.rates(settings.rule.decides)
     st.html(
-        f"<div><b data-rate='fpr'>FPR {fpr:.2%}</b> good {load_world().subject.plural} refused &nbsp;·&nbsp; "
+        f"<div><b data-rate='fpr'>FPR {fpr:.2%}</b> good {guard_subject().plural} refused &nbsp;·&nbsp; "
         f"<b data-rate='fnr'>FNR {fnr:.2%}</b> {set_title(settings.comparison)} accepted</div>"
     )
 
@@ -204,7 +205,8 @@ def show_rule(settings: Settings) -> None:
 
 def show_threshold(name: str, settings: Settings, report: Report | None) -> None:
     """One metric's histograms, line, slider and presets; all of them move the same number."""
-    world, metric = load_world(), default_guard().metrics[name]
+    guard = default_guard()
+    metric = guard.metrics[name]
     metric_plot(name, settings, report, height=150, key=f"plot_{name}", compact=True)
     low, high, presets = 0.0, slider_top(name), PRESETS.get(name, {})
     slider, *buttons = st.columns([4 - len(presets)] + [1] * len(presets), vertical_alignment="center")
@@ -215,7 +217,7 @@ def show_threshold(name: str, settings: Settings, report: Report | None) -> None
         on_change=lambda: settings.set_threshold(name, st.session_state[f"slider_{name}"]),
     )  # fmt: skip
     for button, (label, share) in zip(buttons, presets.items()):
-        value = threshold_at_fpr(world.reference[name], share, metric.refuses)
+        value = threshold_at_fpr(guard.reference[name], share, metric.refuses)
         button.button(
             label, key=f"preset_{name}_{label}", width="stretch", on_click=settings.set_threshold, args=(name, value),
             help=f"The published operating point: {metric.title} threshold {value:.{metric.digits}f}",
@@ -224,7 +226,7 @@ def show_threshold(name: str, settings: Settings, report: Report | None) -> None
 
 def slider_top(name: str) -> float:
     """Half as far again as the reference set reaches, and a step at least."""
-    reference, digits = load_world().reference[name], default_guard().metrics[name].digits
+    reference, digits = default_guard().reference[name], default_guard().metrics[name].digits
     farthest = reference[np.isfinite(reference)].max(initial=0)
     return max(1.0, float(np.ceil(1.5 * farthest * 10**digits))) / 10**digits
 
@@ -256,7 +258,7 @@ def answer(picture_file: bytes | None, picture: tuple[Prepared, Report] | None, 
 def judged(file: bytes | None) -> tuple[bytes | None, tuple[Prepared, Report] | None, str]:
     """The picture file that is judged, its report, or None and what to tell the visitor."""
     if file is None:
-        words = {"Draw": f"Draw a {load_world().subject.noun}, or anything else"}
+        words = {"Draw": f"Draw a {guard_subject().noun}, or anything else"}
         return None, None, words.get(st.session_state.way, "Choose a picture")
     try:
         try:

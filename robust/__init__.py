@@ -1,11 +1,12 @@
 """May I trust what this classifier just said?"""
 
 from robust.decision.thresholds import FPR, Percentile
-from robust.guard import Guard, NotReliableClassification, Report
+from robust.guard import Guard
 from robust.inputs.decode import UnreadableImage, UnusableImage
 from robust.inputs.objects import EmptyImage
 from robust.inputs.prepare import SeveralObjects
-from robust.models.world import DamagedWorld
+from robust.judge import NotReliableClassification, Report
+from robust.models.store import DamagedWorld
 from robust.serving.drift import Drift, DriftWatch
 from robust.serving.stream import Unusable
 

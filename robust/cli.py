@@ -10,10 +10,11 @@ from math import inf
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from robust.data.datasets import DATASETS, UnusableDataset
-from robust.inputs.decode import PICTURE_SUFFIXES
-from robust.models.world import WEIGHTS, DamagedWorld, world_folder
+from robust.inputs.decode import PICTURE_SUFFIXES, UnusableImage
+from robust.models.store import WEIGHTS, DamagedWorld, guard_folder
 
 BATCH = 256
 LISTED = 10  # unreadable files named after a run
@@ -30,11 +31,22 @@ class Commands(click.Group):
 
 
 guard_option = click.option(
-    "--guard", "--world", "world", default="mnist", show_default=True, help="Folder of a guard, or a name in weights/."
+    "--guard", "--world", "guard", default="mnist", show_default=True, help="Folder of a guard, or a name in weights/."
 )
 classifier_option = click.option(
     "--classifier", metavar="MODULE:NAME", help="The classifier of a guard that Guard.fit made: package.module:name."
 )
+dataset_option = click.option("--dataset", metavar="NAME|FOLDER", help="mnist, fashion-mnist, or a folder of pictures.")
+
+
+def load_guard(guard: str, classifier: str | None, **options):
+    """The guard of the options. Ends with one sentence where it cannot be loaded."""
+    from robust.serving.source import GuardSource
+
+    try:
+        return GuardSource(str(guard_folder(guard)), classifier, **options).load()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @click.group(cls=Commands)
@@ -80,7 +92,7 @@ def images_below(folder: Path, others: list[Path]) -> Iterator[Path]:
     metavar="[ADDRESS]",
     help="With --out: score on the Ray cluster at ADDRESS, or on a local one; write it after PATHS.",
 )
-def score(paths, world, classifier, rule, metrics, out, workers, address):
+def score(paths, guard, classifier, rule, metrics, out, workers, address):
     """Judge image files and folders; print one JSON object a line, in input order.
 
     --out writes the same rows to a Parquet file instead, from all cores, with a progress bar. A run that was
@@ -97,12 +109,9 @@ def score(paths, world, classifier, rule, metrics, out, workers, address):
         raise click.UsageError("--workers and --ray need --out: the file to write.")
     if address and Path(address).exists():
         raise click.UsageError(f"--ray took {address} for an address: write --ray at the end of the command.")
-    folder = str(world_folder(world))
-    source = GuardSource(folder, classifier, rule, tuple(metrics.split(",")) if metrics else None)
-    try:
-        guard = source.load()
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+    options = {"rule": rule, "metrics": tuple(metrics.split(",")) if metrics else None}
+    source = GuardSource(str(guard_folder(guard)), classifier, **options)
+    guard = load_guard(guard, classifier, **options)
     others: list[Path] = []
     files = map(str, image_paths(paths, others))
     failures = print_scores(guard, files) if out is None else write_scores(source, guard, files, out, workers, address)
@@ -192,25 +201,62 @@ def train(dataset, size, out, seed, stages):
         calibrate_world(folder, own)
 
 
-@main.command()
-@guard_option
-@click.option(
-    "--dataset", default=None, type=click.Path(path_type=Path), help="FOLDER, for a world of your own images."
-)
-def calibrate(world, dataset):
-    """Recompute the reference distributions with the trained nets."""
+def given_images(dataset: str | None, manifest: dict, why: str):
+    """The images of --dataset, else those that a world was trained on, as `robust.data.datasets.Dataset`."""
+    from robust.data import datasets
     from robust.data.image_folder import read_image_folder
-    from robust.evaluation.calibration import calibrate as calibrate_world
-    from robust.models.config import Config
-    from robust.models.world import read_manifest
 
-    folder = world_folder(world)
-    size = Config(**read_manifest(folder)["config"]).size
-    calibrate_world(folder, read_image_folder(dataset, size) if dataset else None)
+    name = dataset or manifest["dataset"]
+    if name in DATASETS:
+        found = datasets.known(name)
+    elif dataset:
+        found = read_image_folder(Path(dataset), manifest["config"]["size"])
+    else:
+        raise click.UsageError(f"{why}: say where they are with --dataset, mnist, fashion-mnist or FOLDER.")
+    shape = (manifest["config"]["channels"], manifest["config"]["size"], manifest["config"]["size"])
+    if found.test[0].shape[1:] != shape:
+        theirs, ours = ("×".join(map(str, sides)) for sides in (found.test[0].shape[1:], shape))
+        raise click.UsageError(f"{name} has images of {theirs} (channels, height, width), and the guard wants {ours}.")
+    return found
 
 
 @main.command()
 @guard_option
+@classifier_option
+@dataset_option
+def calibrate(guard, classifier, dataset):
+    """Take the reference distributions anew, with the trained nets.
+
+    A world takes them from its test set. A guard that Guard.fit made takes them from the pictures below --dataset FOLDER,
+    good ones that nothing was trained on; they need no labels.
+    """
+    from robust.evaluation.calibration import calibrate as calibrate_world
+    from robust.models.store import read_manifest
+
+    folder = guard_folder(guard)
+    manifest = read_manifest(folder)
+    if "net" in manifest["classifier"]:
+        own = given_images(dataset, manifest, "This is a world of your own images") if dataset else None
+        calibrate_world(folder, own)
+        return
+    loaded = load_guard(guard, classifier)
+    if dataset is None:
+        raise click.UsageError("Good pictures are needed: say where they are with --dataset, FOLDER or a known name.")
+    try:
+        if dataset in DATASETS:
+            images = given_images(dataset, manifest, "").test[0]
+        else:
+            files = list(image_paths((Path(dataset),), []))
+            images = [loaded.read(file) for file in tqdm(files, desc="read pictures", unit="image")]
+        loaded.calibrate(images).save(folder)
+    except (ValueError, UnusableImage, OSError) as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"Calibrated {folder} on {len(loaded.reference['prediction']):,} images.")
+
+
+@main.command()
+@guard_option
+@classifier_option
 @click.option("--markdown", is_flag=True, help="Print Markdown instead of text.")
 @click.option("--card", is_flag=True, help="Write the model card, README.md in the guard's folder.")
 @click.option(
@@ -218,19 +264,28 @@ def calibrate(world, dataset):
     type=click.Path(path_type=Path, exists=True),
     help="Write the rules' table into this file's report block.",
 )
-def report(world, markdown, card, update):
-    """Print the measured tables next to the published ones."""
+def report(guard, classifier, markdown, card, update):
+    """Print the measured tables, next to the published ones where there are some.
+
+    Nothing is computed anew. --classifier is needed only where its module defines a metric of the guard's.
+    """
     from robust.evaluation.model_card import write_model_card
     from robust.evaluation.report import summary, tables
     from robust.evaluation.tables import as_markdown, as_text, update_block
+    from robust.serving.source import named_object
 
-    folder = world_folder(world)
-    if card:
-        click.echo(f"Wrote {write_model_card(folder)}.")
-    if update:
-        update.write_text(update_block(update.read_text(), as_markdown([summary(folder)])))
-    if not card and not update:
-        click.echo(as_markdown(tables(folder)) if markdown else as_text(tables(folder)))
+    folder = guard_folder(guard)
+    try:
+        if classifier:
+            named_object(classifier)
+        if card:
+            click.echo(f"Wrote {write_model_card(folder)}.")
+        if update:
+            update.write_text(update_block(update.read_text(), as_markdown([summary(folder)])))
+        if not card and not update:
+            click.echo(as_markdown(tables(folder)) if markdown else as_text(tables(folder)))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @main.group()
@@ -240,10 +295,12 @@ def benchmark():
 
 @benchmark.command()
 @guard_option
-@click.option("--digits", default=200, show_default=True, help="Test digits to search.")
-@click.option("--algorithm-2", default=200, show_default=True, help="Digits for Algorithm 2: about 10 seconds each.")
-@click.option("--algorithm-1", default=5, show_default=True, help="Digits for Algorithm 1: about 40 seconds each.")
-def search(world, digits, algorithm_2, algorithm_1):
+@classifier_option
+@dataset_option
+@click.option("--digits", default=200, show_default=True, help="Test images to search.")
+@click.option("--algorithm-2", default=200, show_default=True, help="Images for Algorithm 2: about 10 seconds each.")
+@click.option("--algorithm-1", default=5, show_default=True, help="Images for Algorithm 1: about 40 seconds each.")
+def search(guard, classifier, dataset, digits, algorithm_2, algorithm_1):
     """The δz search against the published, foolbox's, and a long run of itself.
 
     Foolbox's attacks join where it is installed: pip install foolbox
@@ -251,19 +308,27 @@ def search(world, digits, algorithm_2, algorithm_1):
     from robust.evaluation.report import search_tables
     from robust.evaluation.search import run
     from robust.evaluation.tables import as_text
+    from robust.models.store import read_manifest
 
-    run(world_folder(world), digits, algorithm_2, algorithm_1)
-    click.echo(as_text(search_tables(world_folder(world))))
+    guard = load_guard(guard, classifier, metrics=("delta_z",))
+    if not getattr(guard.classifier, "has_gradients", True):
+        raise click.UsageError("This search follows gradients, and the classifier gives none.")
+    folder = guard.contents.folder
+    images = given_images(dataset, read_manifest(folder), "Test images are needed").test[0]
+    run(guard, images, digits, algorithm_2, algorithm_1)
+    click.echo(as_text(search_tables(folder)))
 
 
 @benchmark.command()
 @guard_option
+@classifier_option
+@dataset_option
 @click.option("--images", type=click.IntRange(20), help="At most so many of each set and half of the test set [all].")
 @click.option(
     "--slow-images", default=1000, show_default=True, type=click.IntRange(20),
     help="So many of them for δz and likelihood regret, where the calibration has no scores.",
 )  # fmt: skip
-def detectors(world, images, slow_images):
+def detectors(guard, classifier, dataset, images, slow_images):
     """The guard's metrics against published detectors, on nonsense, spoilt digits and drawn digits.
 
     pytorch-ood's detectors join where it is installed: pip install pytorch-ood scikit-learn
@@ -271,27 +336,34 @@ def detectors(world, images, slow_images):
     from robust.evaluation.detectors import run
     from robust.evaluation.report import detectors_tables
     from robust.evaluation.tables import as_text
+    from robust.models.store import read_manifest
 
-    try:
-        left_out = run(world_folder(world), images, slow_images)["left_out"]
-    except FileNotFoundError as error:
-        raise click.UsageError(str(error)) from None
-    click.echo(as_text(detectors_tables(world_folder(world))))
+    guard = load_guard(guard, classifier)
+    folder = guard.contents.folder
+    found = given_images(dataset, read_manifest(folder), "Training and test images are needed")
+    left_out = run(guard, found, images, slow_images)["left_out"]
+    click.echo(as_text(detectors_tables(folder)))
     if left_out:
         click.echo(f"\nLeft out, since the data is not on this machine: {', '.join(left_out)}.")
 
 
 @benchmark.command()
 @guard_option
-@click.option("--images", default=20_000, show_default=True, help="Images to score with LeNet and VAE loss.")
-@click.option("--searched", default=128, show_default=True, help="Images to score with δz.")
+@classifier_option
+@click.option("--images", default=20_000, show_default=True, help="Images to score with the classifier and VAE loss.")
+@click.option("--searched", default=128, show_default=True, help="Images to score with δz; 0 for a guard without it.")
 @click.option("--ray", is_flag=True, help="On a local Ray, too.")
-def batch(world, images, searched, ray):
+def batch(guard, classifier, images, searched, ray):
     """Images a second from a folder of PNGs and from arrays, with one process and with one for each core."""
     from robust.evaluation.tables import as_text
     from robust.evaluation.throughput import run, tables
+    from robust.serving.source import GuardSource
 
-    click.echo(as_text(tables(run(world_folder(world), images, searched, ray))))
+    try:
+        measured = run(GuardSource(str(guard_folder(guard)), classifier), images, searched, ray)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(as_text(tables(measured)))
 
 
 @benchmark.command()
@@ -305,15 +377,20 @@ def batch(world, images, searched, ray):
 @click.option(
     "--failures", type=click.Path(path_type=Path, dir_okay=False), help="PNG to show the failing pictures on."
 )
-def inputs(world, count, seed, folders, failures):
-    """Digits on paper of many kinds, rendered and your own: how many are read and accepted."""
+def inputs(guard, count, seed, folders, failures):
+    """Digits on paper of many kinds, rendered and your own: how many are read and accepted.
+
+    For guards of digits, which find them on the paper: a guard that Guard.fit made takes pictures as they are.
+    """
     from robust.evaluation.inputs import contact_sheet, run
     from robust.evaluation.tables import as_text
-    from robust.guard import Guard
+    from robust.models.store import CENTRED, read_manifest
 
-    guard = Guard.load(world_folder(world), metrics=("surprise",))
+    if read_manifest(guard_folder(guard))["reader"] != CENTRED:
+        raise click.UsageError("This guard takes pictures as they are: it does not look for digits on paper.")
+    loaded = load_guard(guard, None, metrics=("surprise",))
     try:
-        tables, outcomes = run(guard, world_folder(world), count, seed, list(folders))
+        tables, outcomes = run(loaded, loaded.contents.folder, count, seed, list(folders))
     except (FileNotFoundError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     click.echo(as_text(tables))

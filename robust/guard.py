@@ -2,129 +2,59 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from robust.decision.rule import ALL, ANY, Rule, rule_name
-from robust.decision.thresholds import FPR, Percentile, percentile, refused, threshold_value
+from robust.decision.rule import ALL, ANY, OLD_NAMES
+from robust.decision.thresholds import choice_as_json, choice_from_json
+from robust.inputs.arrays import check_floats, check_shape, prepare_as_given
 from robust.inputs.prepare import Prepared, prepare
-from robust.metrics import DeltaZ, Energy, Evidence, Metric, Parts, Surprise, VAELoss, registry
-from robust.models.world import DEFAULT_WORLD, World, is_fitted
+from robust.judge import BATCH, DEFAULT_FPR, Choices, Judge, NotReliableClassification, Report, check_names
+from robust.metrics import DeltaZ, Metric, Parts, Surprise, VAELoss, registry
+from robust.models.classifier import AnyClassifier
+from robust.models.fingerprint import check_fingerprint
+from robust.models.store import (
+    AS_GIVEN,
+    DEFAULT_WORLD,
+    FINGERPRINT,
+    SCORES,
+    TRAINING_IMAGES,
+    Contents,
+    checked,
+    guard_folder,
+    read_contents,
+    read_manifest,
+    read_scores,
+    save_net,
+    write_manifest,
+    write_scores,
+)
 from robust.serving.stream import BATCH as STREAM_BATCH
 from robust.serving.stream import Unusable, stream
 
-if TYPE_CHECKING:
-    from robust.fitting import FittedGuard
-
-DEFAULT_FPR = 0.05
 DEFAULT_STEPS = 8000
-BATCH = 256
-SHOWN = (DeltaZ.name, VAELoss.name, Surprise.name)  # a world's metrics, in the order in which pages show them
-SINGLE = (DeltaZ.name, VAELoss.name, Evidence.name, Energy.name)  # those that need no other metric's scores
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One metric's word on one input: its score, the threshold, the score's percentile (0..100) among the reference."""
-
-    title: str
-    score: float
-    threshold: float
-    percentile: float
-    reliable: bool
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything the guard knows about one input.
-
-    `probabilities` (classes,) sum to 1; `verdicts` maps each metric's name to its verdict; `reliable` is
-    the word of the rule; `pixels` (channels, size, size) is the input as the nets see it; `class_name` is what people
-    call the prediction.
-    """
-
-    prediction: int
-    probabilities: np.ndarray
-    verdicts: dict[str, Verdict]
-    rule: str
-    reliable: bool
-    pixels: Tensor
-    class_name: str
-
-    @property
-    def probability(self) -> float:
-        """The classifier's probability for its prediction, 0..1."""
-        return float(self.probabilities[self.prediction])
-
-    @property
-    def delta_z(self) -> float | None:
-        """δz; None where the guard has no such metric."""
-        return self.verdicts["delta_z"].score if "delta_z" in self.verdicts else None
-
-    @property
-    def vae_loss(self) -> float | None:
-        """The VAE loss, in nats; None where the guard has no such metric."""
-        return self.verdicts["vae_loss"].score if "vae_loss" in self.verdicts else None
-
-    def __str__(self) -> str:
-        return f"{self.class_name} · {self.reason}"
-
-    @property
-    def reason(self) -> str:
-        """The verdict in words, such as "not reliable: δz and VAE loss both refuse"."""
-        against = [verdict.title for verdict in self.verdicts.values() if not verdict.reliable]
-        if self.reliable:
-            return "reliable" if not against else f"reliable by this rule, though {_join(against)}"
-        if self.rule not in (ANY, ALL):
-            title = self.verdicts[self.rule].title
-            others = [other for other in against if other != title]
-            also = f", and so {'do' if len(others) > 1 else 'does'} {' and '.join(others)}" if others else ""
-            return f"not reliable: {title} refuses{also}"
-        return f"not reliable: {_join(against)}"
-
-    def as_json(self) -> dict:
-        """The fields that `python -m robust score` prints. A δz of ∞ becomes null, since JSON has no infinity."""
-        scores = {name: v.score if np.isfinite(v.score) else None for name, v in self.verdicts.items()}
-        words = {f"{name}_reliable": v.reliable for name, v in self.verdicts.items()}
-        first = {"prediction": self.prediction, "class": self.class_name, "probability": self.probability}
-        return first | scores | words | {"reliable": self.reliable}
-
-
-def _join(titles: list[str]) -> str:
-    if len(titles) == 1:
-        return f"{titles[0]} refuses"
-    return f"{', '.join(titles[:-1])} and {titles[-1]} {'both ' if len(titles) == 2 else ''}refuse"
-
-
-class NotReliableClassification(Exception):
-    """The classifier answered, and the answer is not to be trusted.
-
-    `prediction` is what it claimed, `report` every score.
-    """
-
-    def __init__(self, report: Report):
-        super().__init__(str(report))
-        self.prediction = report.prediction
-        self.report = report
+SHOWN = (DeltaZ.name, VAELoss.name, Surprise.name)  # what `Guard.fit` makes, in the order in which pages show it
 
 
 class Guard:
-    """A classifier, the metrics that watch it, and the thresholds that make them a rule."""
+    """A classifier, the judge of its answers, and the way to read an input."""
 
     def __init__(
         self,
         classifier: Callable[[Tensor], Tensor],
         metrics: Sequence[Metric],
         reference: dict[str, np.ndarray],
-        thresholds: dict[str, float | FPR | Percentile] | None = None,
+        thresholds: Choices | None = None,
         rule: str | None = None,
-        prepare: Callable[..., Prepared] = prepare,
+        prepare: Callable[..., Prepared] | None = None,
         class_names: Sequence[str] | None = None,
+        contents: Contents | None = None,
     ):
         """`classifier` maps images (N, channels, size, size) in [0, 1] to logits (N, classes).
 
@@ -132,35 +62,32 @@ class Guard:
         defaults, which refuse 5 % of the reference each: a number, `FPR(0.01)` or `Percentile(95)`.
         `rule` is a metric's name, "any" (one refusal is enough) or "all" (all must refuse); by default it is
         "surprise" where there is that metric, else "any". `prepare` makes pixels of a picture. `class_names` are what
-        people call the classes, else their numbers.
+        people call the classes, else their numbers. `contents` is what `fit` and `load` know beside that.
         Raises ValueError for a metric name, threshold or rule that does not exist.
         """
         self.classifier = classifier
-        self.metrics = {metric.name: metric for metric in metrics}
-        self.reference = reference
-        self.choices: dict[str, float | FPR | Percentile] = {name: FPR(DEFAULT_FPR) for name in self.metrics}
-        self._choose(thresholds or {}, rule or (Surprise.name if Surprise.name in self.metrics else ANY))
-        self.prepare = prepare
-        self.class_names = class_names
-        self.identity: dict[str, str] = {}  # SHA-256 of the files of a guard that was loaded
+        self.judge = Judge(metrics, reference, thresholds, rule)
+        self.contents = contents
+        self.prepare = prepare or _preparing(contents)
+        self.class_names = class_names or (contents.subject.classes if contents else None)
 
-    def _choose(self, thresholds: dict[str, float | FPR | Percentile], rule: str) -> None:
-        names = list(self.metrics)
-        unknown = set(thresholds) - set(names)
-        if unknown:
-            raise ValueError(f"There is no metric named {', '.join(sorted(unknown))}; there are {', '.join(names)}.")
-        self.choices = self.choices | thresholds
-        values = {
-            name: threshold_value(self.choices[name], self.reference[name], metric.refuses)
-            for name, metric in self.metrics.items()
-        }
-        sides = {name: metric.refuses for name, metric in self.metrics.items()}
-        self.rule = Rule(values, sides, rule_name(rule, names))
+    metrics = property(lambda self: self.judge.metrics, doc="The metrics, by name.")
+    reference = property(lambda self: self.judge.reference, doc="Scores (N,) of good images, by metric.")
+    choices = property(
+        lambda self: self.judge.choices, doc="How each threshold was chosen: a number, FPR or Percentile."
+    )
+    rule = property(lambda self: self.judge.rule, doc="The `Rule`: thresholds, sides, and what decides.")
+    thresholds = property(lambda self: self.judge.rule.thresholds, doc="Each metric's threshold, by name.")
 
     @property
-    def thresholds(self) -> dict[str, float]:
-        """Each metric's threshold, by name."""
-        return self.rule.thresholds
+    def identity(self) -> dict[str, str]:
+        """The SHA-256 of the files that it was loaded from, by name; empty where it was not."""
+        return self.contents.identity if self.contents else {}
+
+    @property
+    def scores(self) -> dict[str, dict[str, np.ndarray]]:
+        """Scores (N,) by metric, on the reference set and on every comparison set, by the set's name."""
+        return {self.contents.dataset: self.reference} | self.contents.comparisons
 
     @classmethod
     def fit(
@@ -170,13 +97,14 @@ class Guard:
         test_data,
         metrics: Sequence[str | Metric] = SHOWN,
         fpr: float = DEFAULT_FPR,
-        thresholds: dict[str, float | FPR | Percentile] | None = None,
+        thresholds: Choices | None = None,
         rule: str | None = None,
         steps: int = DEFAULT_STEPS,
         seed: int = 0,
         checkpoints: str | Path | None = None,
         labels=None,
-    ) -> "FittedGuard":
+        class_names: Sequence[str] | None = None,
+    ) -> "Guard":
         """Train the metrics' nets on `train_data`, take thresholds from `test_data`, and guard the classifier.
 
         classifier: whatever gives logits or probabilities (N, classes) for images (N, channels, size, size) in [0, 1]:
@@ -198,83 +126,121 @@ class Guard:
         checkpoints: a folder in which an interrupted fit resumes when it is started again with the same data; what it
             put there is removed when it is done.
         labels: classes (N,) of the training images, whole numbers, for the metrics that learn from them.
+        class_names: what people call the classes, else their numbers.
 
         Raises ValueError, before it trains, for whatever does not fit.
         """
-        from robust.fitting import fit  # builds on this module
+        from robust import fitting  # training is not needed to judge a picture
 
-        return fit(classifier, train_data, test_data, metrics, fpr, thresholds, rule, steps, seed, checkpoints, labels)
+        return cls(*fitting.fit(classifier, train_data, test_data, metrics, fpr, thresholds, rule, steps, seed, checkpoints, labels, class_names))  # fmt: skip
 
     @classmethod
     def load(
         cls,
         folder: str | Path = DEFAULT_WORLD,
-        thresholds: dict[str, float | FPR | Percentile] | None = None,
+        thresholds: Choices | None = None,
         rule: str | None = None,
         classifier=None,
         metrics: Sequence[str] | None = None,
     ) -> "Guard":
-        """The guard of a world's LeNet, or a fitted guard, whose `classifier` is given back to it.
+        """A guard from its folder, or by its name in weights/.
 
-        `folder` may be a name in weights/. `metrics` are those to use, else all that it has.
-        `thresholds` and `rule` override the defaults of a world, or what a fitted guard was saved with.
+        `classifier` is given back to a guard that `fit` made; a world has its own. `metrics` are those to use, else all
+        that it has. `thresholds` and `rule` override what it was saved with.
         Raises DamagedWorld when files are missing or damaged, and ValueError for another classifier than the saved
         guard's, which is told by its answers to a few stored images.
         """
-        if is_fitted(folder):
-            from robust.fitting import load  # builds on this module
-
-            return load(folder, classifier, thresholds, rule, metrics)
-        if classifier is not None:
+        folder = guard_folder(folder)
+        manifest = read_manifest(folder)
+        ships = manifest["classifier"].get("net")
+        if ships and classifier is not None:
             raise ValueError(f"{folder} is a world, which has a classifier of its own: load it without one.")
-        return cls.of(World.load(folder), thresholds, rule, metrics)
+        if not ships and classifier is None:
+            raise ValueError(
+                f"The guard in {folder} needs its classifier back: Guard.load({str(folder)!r}, classifier=...)"
+            )
+        contents = read_contents(
+            folder, manifest, [*([ships] if ships else []), *registry.nets_of(manifest["metrics"])]
+        )
+        if ships:
+            classifier = contents.nets[ships]
+        else:
+            classifier = AnyClassifier(classifier, **manifest["classifier"])
+            check_fingerprint(classifier, contents.fingerprint, folder)
+        scores = read_scores(checked(folder, SCORES, manifest))
+        reference, contents.comparisons = scores.pop(contents.dataset), scores
+        made = _saved_metrics(folder, manifest, Parts(classifier, contents.nets, reference))
+        check_names(metrics or (), [metric.name for metric in made])
+        made = [metric for metric in made if metrics is None or metric.name in metrics]
+        names = [metric.name for metric in made]
+        choices = {n: choice_from_json(choice) for n, choice in manifest["thresholds"].items() if n in names}
+        rule = rule or (manifest["rule"] if manifest["rule"] in (*names, ANY, ALL, *OLD_NAMES) else None)
+        return cls(classifier, made, reference, choices | dict(thresholds or {}), rule, contents=contents)
 
-    @classmethod
-    def of(
-        cls,
-        world: World,
-        thresholds: dict[str, float | FPR | Percentile] | None = None,
-        rule: str | None = None,
-        metrics: Sequence[str] | None = None,
-    ) -> "Guard":
-        """The guard of a world's LeNet, with all its metrics or those named."""
-        chosen, names = world_metrics(world, metrics), world.subject.classes
-        guard = cls(world.nets["lenet"], chosen, world.reference, thresholds, rule, world.prepare, names)
-        guard.identity = world.manifest["sha256"]
-        return guard
+    def save(self, folder: str | Path) -> None:
+        """Write the guard into one folder of safetensors and JSON, which `Guard.load` reads; a guard there is replaced.
+
+        The folder of a guard that `fit` made then holds 16 of the test images. Raises ValueError for a folder with
+        something else in it.
+        """
+        folder, contents = Path(folder), self.contents
+        if contents is None:
+            raise ValueError("Only a guard that Guard.fit made, or Guard.load read, can be saved.")
+        is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        if not is_free and not _can_be_replaced(folder, contents):
+            raise ValueError(f"{folder} holds something else than a guard: choose a new folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in folder.glob("*.safetensors"):  # of the guard that this one replaces
+            file.unlink()
+        (folder / "manifest.json").unlink(missing_ok=True)
+        for name, net in contents.nets.items():
+            save_net(net, folder / f"{name}.safetensors")
+        for name, metric in self.metrics.items():
+            if state := metric.state():
+                save_file(state, folder / f"metric_{name}.safetensors")
+        write_scores(folder, self.scores)
+        for name, kept in ((FINGERPRINT, contents.fingerprint), (TRAINING_IMAGES, contents.training)):
+            if kept:
+                save_file(kept, folder / name)
+        about = {
+            "dataset": contents.dataset,
+            "subject": asdict(contents.subject) | {"classes": list(self.class_names)},
+            "config": asdict(contents.config),
+            "reader": contents.reader,
+            "classifier": _about_classifier(self.classifier),
+            "metrics": [{"kind": metric.kind, "options": metric.options()} for metric in self.metrics.values()],
+            "thresholds": {name: choice_as_json(choice) for name, choice in self.judge.choices.items()},
+            "rule": self.rule.decides,
+        }
+        write_manifest(folder, contents.measured | about)
+
+    def calibrate(self, test_data) -> "Guard":
+        """Take the reference distributions from other good images, without training, and return this guard.
+
+        `test_data` as in `Guard.fit`. Thresholds that were chosen by FPR or percentile move; those chosen by value
+        stay. With δz, at most 2,000 images are scored, or 500 where the classifier gives no gradients, drawn by
+        chance. Raises ValueError, and changes nothing, for images that do not fit.
+        """
+        from robust import fitting  # training is not needed to judge a picture
+
+        self.judge, found = fitting.calibrated(self.judge, self.classifier, self.contents, test_data)
+        self.contents = replace(self.contents, comparisons=found)
+        return self
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
         """Prepared images (N, channels, size, size) to class probabilities (N, classes)."""
         return torch.cat([self.classifier(part).softmax(1) for part in images.split(BATCH)])
 
-    def score(self, images: Tensor, predictions: Tensor) -> dict[str, np.ndarray]:
-        """Every metric's scores (N,) of prepared images (N, channels, size, size) in [0, 1]."""
-        parts = [
-            {name: metric.scores(part, predicted) for name, metric in self.metrics.items()}
-            for part, predicted in zip(images.split(BATCH), predictions.split(BATCH))
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.metrics}
-
-    def verdict(self, name: str, score: float) -> Verdict:
-        """What one metric says of a score at the current threshold. Runs no net."""
-        metric, threshold, reference = self.metrics[name], self.thresholds[name], self.reference[name]
-        reliable = not refused(score, threshold, metric.refuses)
-        return Verdict(metric.title, score, threshold, percentile(score, reference), bool(reliable))
-
-    def with_thresholds(self, thresholds: dict[str, float | FPR | Percentile], rule: str | None = None) -> "Guard":
+    def with_thresholds(self, thresholds: Choices, rule: str | None = None) -> "Guard":
         """The same classifier and metrics under other thresholds; what is not given stays as it is."""
         other = copy.copy(self)
-        other._choose(thresholds, rule or self.rule.decides)
+        other.judge = self.judge.with_thresholds(thresholds, rule)
         return other
 
     def report(self, probabilities: np.ndarray, scores: dict[str, float], pixels: Tensor) -> Report:
-        """Judge scores at the current thresholds. Runs no net."""
-        verdicts = {name: self.verdict(name, scores[name]) for name in self.metrics}
-        refuses = bool(self.rule.refused(scores))
-        prediction = int(probabilities.argmax())
-        name = self.class_name(prediction)
-        return Report(prediction, probabilities, verdicts, self.rule.decides, not refuses, pixels, name)
+        """Judge one input's scores at the current thresholds. Runs no net."""
+        return self.judge.report(probabilities, scores, pixels, self.class_name(int(probabilities.argmax())))
 
     def class_name(self, label: int) -> str:
         """What people call a class: its number where the guard knows no names."""
@@ -286,9 +252,14 @@ class Guard:
         return self.report(report.probabilities, scores, report.pixels)
 
     def inspect_prepared(self, images: Tensor) -> list[Report]:
-        """Reports on prepared images (N, channels, size, size) in [0, 1]."""
+        """Reports on prepared images (N, channels, size, size), floats in [0, 1]. Raises ValueError for others."""
+        if len(images) == 0:
+            return []
+        if self.contents:
+            check_shape(images, **self.contents.config.shape, what="The images")
+            check_floats(images, "The images")
         probabilities = self.probabilities(images)
-        scores = self.score(images, probabilities.argmax(1))
+        scores = self.judge.score(images, probabilities.argmax(1))
         rows = probabilities.numpy()
         return [
             self.report(rows[i], {name: float(values[i]) for name, values in scores.items()}, image)
@@ -302,17 +273,18 @@ class Guard:
         float64 (a δz may be ∞), and what each metric and the rule say, bool.
         """
         probability, predictions = self.probabilities(images).max(1)
-        scores = self.score(images, predictions)
+        scores = self.judge.score(images, predictions)
         classes = np.array([self.class_name(label) for label in predictions.tolist()], dtype=object)
         first = {"prediction": predictions.numpy(), "class": classes, "probability": probability.double().numpy()}
         words = {f"{name}_reliable": ~mask for name, mask in self.rule.refusals(scores).items()}
         return first | scores | words | {"reliable": ~self.rule.refused(scores)}
 
     def read(self, image) -> Tensor:
-        """An image as the nets take it, (channels, size, size) in [0, 1]: here, cut out and centred like a digit.
+        """An image as the nets take it, (channels, size, size) in [0, 1].
 
-
-        Takes a PIL image, array, path, bytes or tensor. Raises UnusableImage when it is none, or holds nothing to read.
+        Takes a PIL image, array, path, bytes or tensor. A world cuts out what it shows and centres it
+        (`robust.inputs.prepare`); a guard that `fit` made takes it as it is (`robust.inputs.arrays`). Raises
+        UnusableImage when it is no image, or holds nothing to read.
         """
         return self.prepare(image).pixels
 
@@ -334,23 +306,33 @@ class Guard:
         return stream(self, images, batch_size, prepared)
 
 
-def parts_of(world: World) -> Parts:
-    """What a world offers its metrics; one in the making has no reference yet."""
-    return Parts(world.nets["lenet"], world.nets, world.scores.get(world.in_distribution, {}))
+def _preparing(contents: Contents | None) -> Callable[..., Prepared]:
+    """How a guard with these contents reads a picture."""
+    if contents is None:
+        return prepare
+    if contents.reader == AS_GIVEN:
+        return partial(prepare_as_given, **contents.config.shape)
+    return partial(prepare, **contents.config.shape, ink_share=contents.subject.ink_share)
 
 
-def single_metrics(world: World) -> list[Metric]:
-    """The metrics of a world that need no other metric's scores."""
-    return [registry.build(name, parts_of(world)) for name in SINGLE]
+def _saved_metrics(folder: Path, manifest: dict, parts: Parts) -> list[Metric]:
+    """The metrics that the manifest names, with what they have learned."""
+    made = [registry.build(saved["kind"], parts, **saved["options"]) for saved in manifest["metrics"]]
+    for metric in made:
+        name = f"metric_{metric.name}.safetensors"
+        if name in manifest["sha256"]:
+            metric.load_state(load_file(checked(folder, name, manifest)))
+    return made
 
 
-def world_metrics(world: World, names: Sequence[str] | None = None) -> list[Metric]:
-    """The metrics of a world, all or those named, in the order in which they are shown: the two published ones, and
-    what joins VAE loss, evidence and energy.
+def _can_be_replaced(folder: Path, contents: Contents) -> bool:
+    """Whether a folder holds a guard; one whose classifier ships with it gives way only to another of that kind."""
+    if not (folder / "manifest.json").is_file():
+        return False
+    return contents.ships or "net" not in read_manifest(folder)["classifier"]
 
-    Raises ValueError for a name that no metric has.
-    """
-    unknown = set(names or ()) - set(SHOWN)
-    if unknown:
-        raise ValueError(f"There is no metric named {', '.join(sorted(unknown))}; there are {', '.join(SHOWN)}.")
-    return [registry.build(name, parts_of(world)) for name in SHOWN if names is None or name in names]
+
+def _about_classifier(classifier) -> dict:
+    if not isinstance(classifier, AnyClassifier):
+        return {"net": "lenet"}
+    return {"gives_probabilities": classifier.gives_probabilities, "has_gradients": classifier.has_gradients}

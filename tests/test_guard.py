@@ -13,7 +13,7 @@ from PIL import Image
 from robust import DamagedWorld, EmptyImage, Guard, NotReliableClassification
 from robust.data.augment import augment
 from robust.data.examples import EXAMPLES, samples
-from robust.models.world import DEFAULT_WORLD
+from robust.models.store import DEFAULT_WORLD
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from robust.data.examples import samples
 from robust.evaluation import calibration
 from robust.models import training
 from robust.models.config import Config
-from robust.models.world import DEFAULT_WORLD, SCORES, read_scores, write_manifest, write_scores
+from robust.models.store import DEFAULT_WORLD, SCORES, read_scores, write_manifest, write_scores
 
 TINY = {"lenet_width": 2, "verifier_width": 2, "latent": 4, "wgan_width": 2, "inverter_width": 2, "augment": False}
 STEPS = {"lenet_steps": 40, "verifier_steps": 10, "vae_steps": 100, "wgan_steps": 2, "inverter_steps": 2}

@@ -43,12 +43,15 @@ def data_root() -> Path:
 def load(name: str, train: bool) -> tuple[Tensor, Tensor]:
     """Images (N, 1, 28, 28) uint8 and labels (N,) int64 of 'mnist' or 'fashion-mnist'.
 
-    Raises UnusableDataset for any other name.
+    Raises UnusableDataset for any other name, and where ROBUST_DATA names a folder that does not hold it.
     """
     if name not in DATASETS:
         raise UnusableDataset(f"{name} is not one of the known data sets: {', '.join(DATASETS)}.")
     root = data_root()
-    dataset = _torchvision(name)(root, train=train, download=not os.environ.get("ROBUST_DATA"))
+    try:
+        dataset = _torchvision(name)(root, train=train, download=not os.environ.get("ROBUST_DATA"))
+    except RuntimeError:  # torchvision's "Dataset not found"
+        raise UnusableDataset(f"{name} is not in {root}: name the folder that holds it in ROBUST_DATA.") from None
     return dataset.data.unsqueeze(1), dataset.targets
 
 

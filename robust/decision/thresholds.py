@@ -78,6 +78,20 @@ def threshold_value(choice: float | FPR | Percentile, reference: np.ndarray, ref
     return float(choice)
 
 
+def choice_as_json(choice: float | FPR | Percentile) -> float | dict:
+    """A choice of a threshold as JSON knows it."""
+    if isinstance(choice, FPR):
+        return {"fpr": choice.share}
+    return {"percentile": choice.rank} if isinstance(choice, Percentile) else float(choice)
+
+
+def choice_from_json(choice: float | dict) -> float | FPR | Percentile:
+    """The inverse of `choice_as_json`."""
+    if not isinstance(choice, dict):
+        return choice
+    return FPR(choice["fpr"]) if "fpr" in choice else Percentile(choice["percentile"])
+
+
 def percentile(score: float, reference: np.ndarray) -> float:
     """Percentile rank of a score among the reference scores: per cent of them at or below it, 0..100."""
     return 100.0 * float(np.mean(np.asarray(reference, dtype=np.float64) <= score))

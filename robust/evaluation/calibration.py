@@ -1,4 +1,4 @@
-"""Reference distributions: every metric's scores over whole test sets."""
+"""Reference distributions of a world: every metric's scores over whole test sets."""
 
 import time
 from pathlib import Path
@@ -6,39 +6,28 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from robust.data import image_sets
 from robust.data.datasets import DATASETS, Dataset, UnusableDataset, to_float
 from robust.data.examples import EXAMPLES, write_examples
-from robust.guard import BATCH, Guard, single_metrics
-from robust.metrics import Parts, Surprise, registry
-from robust.models.world import World, write_manifest, write_scores
+from robust.fitting import score_columns
+from robust.guard import Guard
+from robust.judge import BATCH, single_metrics
+from robust.metrics import Parts, registry
+from robust.models.store import Contents, read_contents, read_manifest, write_manifest, write_scores
 
 
-def score_set(world: World, images: Tensor, name: str) -> dict[str, np.ndarray]:
-    """Every score the reports need, for images (N, channels, size, size) in [0, 1]: each metric's, LeNet's prediction and
-    probability, and whether f(G(I(x))) = f(x)."""
-    classifier, generator, inverter = (world.nets[name] for name in ("lenet", "generator", "inverter"))
-    metrics = single_metrics(world)
-    columns: dict[str, list] = {}
-    for part in tqdm(images.split(BATCH), desc=f"calibrate on {name}"):
-        with torch.inference_mode():
-            probability, predictions = classifier(part).softmax(1).max(1)
-            reconstructed = classifier(generator(inverter(part))).argmax(1)
-        found = {metric.name: metric.scores(part, predictions) for metric in metrics} | {
-            "prediction": predictions.numpy(),
-            "probability": probability.numpy(),
-            "agrees": (reconstructed == predictions).long().numpy(),
-        }
-        for column, values in found.items():
-            columns.setdefault(column, []).append(values)
-    return {column: np.concatenate(parts) for column, parts in columns.items()}
+def agreement(contents: Contents, images: Tensor) -> np.ndarray:
+    """Whether f(G(I(x))) = f(x), 0 or 1 (N,), for images (N, channels, size, size) in [0, 1]."""
+    classifier, generator, inverter = (contents.nets[name] for name in ("lenet", "generator", "inverter"))
+    with torch.inference_mode():
+        agrees = [classifier(generator(inverter(x))).argmax(1) == classifier(x).argmax(1) for x in images.split(BATCH)]
+    return torch.cat(agrees).long().numpy()
 
 
-def check_images(world: World, images: Dataset | None) -> None:
+def check_images(world: Contents, images: Dataset | None) -> None:
     """Raises UnusableDataset when the world needs images of the user's own, or was not trained on such as these."""
-    name, shape = world.in_distribution, tuple(world.config.shape.values())
+    name, shape = world.dataset, tuple(world.config.shape.values())
     if images is None:
         if name not in DATASETS:
             raise UnusableDataset(f"{name} is a data set of your own: say where it is with --dataset FOLDER.")
@@ -57,20 +46,26 @@ def calibrate(folder: Path, own_images: Dataset | None = None) -> None:
     A world of the user's own images needs them again. Raises UnusableDataset without them, or for other classes.
     """
     began = time.monotonic()
-    world = World.load(folder, with_scores=False)
+    manifest = read_manifest(folder)
+    metrics = manifest["metrics"]
+    world = read_contents(folder, manifest, ["lenet", *registry.nets_of(metrics)])
     check_images(world, own_images)
+    classifier = world.nets["lenet"]
+    made = [registry.build(metric["kind"], Parts(classifier, world.nets), **metric["options"]) for metric in metrics]
     scores = {}
-    for name in (world.in_distribution, *image_sets.comparisons(world.in_distribution)):
-        if own_images and name == world.in_distribution:
+    for name in (world.dataset, *image_sets.comparisons(world.dataset)):
+        if own_images and name == world.dataset:
             found = image_sets.ImageSet(to_float(own_images.test[0]), own_images.test[1])
         else:
             found = image_sets.load(name, **world.config.shape)
         if found is not None:
-            scores[name] = score_set(world, found.images, name) | {"label": found.labels.numpy()}
-    reference = scores[world.in_distribution]
-    surprise = registry.build(Surprise.name, Parts(world.nets["lenet"], world.nets, reference))
-    for columns in scores.values():
-        columns[surprise.name] = surprise.combine(columns)
+            columns = score_columns(classifier, single_metrics(made), found.images, f"calibrate on {name}")
+            scores[name] = columns | {"agrees": agreement(world, found.images), "label": found.labels.numpy()}
+    reference = scores[world.dataset]
+    for joined in (metric for metric in made if metric.parts):
+        joined.calibrate(reference)
+        for columns in scores.values():
+            columns[joined.name] = joined.combine(columns)
     write_scores(folder, scores)
     figures = {
         "accuracy": float((reference["prediction"] == reference["label"]).mean()),

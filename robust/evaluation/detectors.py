@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from robust.data import datasets, image_sets
+from robust.data.datasets import UnusableDataset
 from robust.data.image_sets import ImageSet
 from robust.decision.rule import ALL, ANY
 from robust.decision.thresholds import Side, refused, threshold_at_fnr, threshold_at_fpr
@@ -25,9 +26,9 @@ from robust.decision.tradeoff import auroc
 from robust.evaluation.baselines import Combination, baselines
 from robust.evaluation.baselines.combination import BOTH, EITHER, PRODUCT
 from robust.evaluation.tables import Table
-from robust.guard import BATCH, Guard, single_metrics
+from robust.guard import Guard
+from robust.judge import BATCH, single_metrics
 from robust.metrics import DeltaZ, Metric, VAELoss
-from robust.models.world import World
 
 FILE = "benchmark_detectors.json"
 FPR = 0.05  # of every threshold here
@@ -53,7 +54,10 @@ FIGURES = {  # what is measured on each kind: key -> (title, what it says); the 
         "auroc": ("AUROC", "The chance that an input of this set looks more suspicious than a good digit."),
     },
     CHANGED: {
-        "misread": ("accepted and misread", "Share of these images that is accepted at 5 % FPR although LeNet errs."),
+        "misread": (
+            "accepted and misread",
+            "Share of these images that is accepted at 5 % FPR although the classifier errs.",
+        ),
         "accepted": ("accepted", "Share of these images that is accepted at 5 % FPR, rightly read or not."),
     },
     DRAWN: {
@@ -75,7 +79,7 @@ def nonsense_figures(reference: np.ndarray, good: np.ndarray, nonsense: np.ndarr
 
 
 def changed_figures(reference: np.ndarray, images: np.ndarray, refuses: Side) -> list[float]:
-    """misread and accepted, as in FIGURES. `images` (N, 2): score, and 1 where LeNet is right."""
+    """misread and accepted, as in FIGURES. `images` (N, 2): score, and 1 where the classifier is right."""
     accepted = ~refused(images[:, 0], threshold_at_fpr(reference, FPR, refuses), refuses)
     return [(accepted & (images[:, 1] == 0)).mean(), accepted.mean()]
 
@@ -112,9 +116,9 @@ def with_intervals(figures: Callable[..., list[float]], *samples: np.ndarray) ->
 # --- Scores --------------------------------------------------------------------------------------------------------
 
 
-def predict(lenet: torch.nn.Module, images: Tensor) -> Tensor:
+def predict(classifier: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     with torch.inference_mode():
-        return torch.cat([lenet(part).argmax(1) for part in images.split(BATCH)]).clone()
+        return torch.cat([classifier(part).argmax(1) for part in images.split(BATCH)]).clone()
 
 
 def score(metrics: list[Metric], images: Tensor, predictions: Tensor, slow: int, title: str) -> dict[str, np.ndarray]:
@@ -136,12 +140,12 @@ def score(metrics: list[Metric], images: Tensor, predictions: Tensor, slow: int,
     return scores
 
 
-def calibrated_scores(world: World, name: str, chosen: Tensor, predictions: Tensor) -> dict[str, np.ndarray]:
+def calibrated_scores(guard: Guard, name: str, chosen: Tensor, predictions: Tensor) -> dict[str, np.ndarray]:
     """All that the calibration knows of the images `chosen` (N,) of a set, so that δz need not be searched again.
 
-    `predictions` (N,) are LeNet's for these images. Empty where they differ from the calibration's: it saw other images.
+    `predictions` (N,) are the classifier's for these images. Empty where they differ from the calibration's: it saw other images.
     """
-    columns = world.scores.get(name)
+    columns = guard.scores.get(name)
     if columns is None or int(chosen.max()) >= len(columns["prediction"]):
         return {}
     if (columns["prediction"][chosen] == predictions.numpy()).mean() < 0.999:  # rounding may tip one in a thousand
@@ -205,7 +209,7 @@ def timed(metric: Metric, images: Tensor, predictions: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Scored:
-    """A set as it was scored: whether LeNet is right, bool (N,), and each metric's scores, (N,) or fewer if slow."""
+    """A set as it was scored: whether the classifier is right, bool (N,), and each metric's scores, (N,) or fewer if slow."""
 
     kind: str
     images: ImageSet
@@ -219,7 +223,7 @@ class Scored:
 
 
 def measure(
-    world: World, training: ImageSet, test: ImageSet, others: dict[str, ImageSet], images: int | None, slow: int
+    guard: Guard, training: ImageSet, test: ImageSet, others: dict[str, ImageSet], images: int | None, slow: int
 ) -> dict:
     """Score every set with every metric, and take the figures.
 
@@ -227,21 +231,20 @@ def measure(
     maps names of `robust.data.image_sets` to the other sets. At most `images` of each set, and of each half of the test set, are
     used; `slow` of them by slow metrics.
     """
-    guard, lenet = Guard.of(world), world.nets["lenet"]
-    ours = (*guard.metrics.values(), *single_metrics(world))
-    metrics = {m.name: m for m in (*ours, *baselines(world, training.images, training.labels))}
+    ours = guard.metrics | single_metrics(guard.metrics.values())
+    metrics = ours | {m.name: m for m in baselines(guard, training.images, training.labels)}
 
     def scored(name: str, kind: str, found: ImageSet, chosen: Tensor) -> Scored:
         picked = ImageSet(found.images[chosen[:images]], found.labels[chosen[:images]])
-        predictions = predict(lenet, picked.images)
-        known = calibrated_scores(world, name, chosen[:images], predictions)
+        predictions = predict(guard.classifier, picked.images)
+        known = calibrated_scores(guard, name, chosen[:images], predictions)
         missing = [metric for metric in metrics.values() if metric.name not in known]
         scores = score(missing, picked.images, predictions, slow, set_title(name)) | known
         return Scored(kind, picked, (predictions == picked.labels).numpy(), scores)
 
     first, second = shuffled(len(test.images)).chunk(2)
-    reference = scored(world.in_distribution, DRAWN, test, first)
-    good = scored(world.in_distribution, DRAWN, test, second)
+    reference = scored(guard.contents.dataset, DRAWN, test, first)
+    good = scored(guard.contents.dataset, DRAWN, test, second)
     found = {}
     for name, one in others.items():
         kind = DRAWN if name == DRAWN_DIGITS else NONSENSE
@@ -255,7 +258,7 @@ def measure(
         for one in (reference, good, *found.values()):
             one.add(metric)
     every, timed_images = [*metrics.values(), *combined], good.images.images[:TOGETHER]
-    costs = milliseconds(every, timed_images, predict(lenet, timed_images))
+    costs = milliseconds(every, timed_images, predict(guard.classifier, timed_images))
     return {
         "published": list(PUBLISHED),
         "default_rule": default_rule(guard),
@@ -313,32 +316,27 @@ def about(metric: Metric) -> str:
 # --- Files and tables ----------------------------------------------------------------------------------------------
 
 
-def load_if_there(name: str, train: bool = False) -> ImageSet | None:
-    """A set of `robust.data.image_sets`, or the training set of that name; None where its data is neither here nor to be had."""
+def load_if_there(name: str, channels: int, size: int) -> ImageSet | None:
+    """A set of `robust.data.image_sets`; None where its data is neither here nor to be had."""
     try:
-        if not train:
-            return image_sets.load(name)
-        images, labels = datasets.load(name, train=True)
-        return ImageSet(datasets.to_float(images), labels)
-    except (RuntimeError, OSError):  # torchvision's "not found", or no network
+        return image_sets.load(name, channels, size)
+    except (UnusableDataset, OSError):  # not in ROBUST_DATA, or no network
         return None
 
 
-def run(folder: Path, images: int | None, slow: int) -> dict:
-    """Measure and write `benchmark_detectors.json` into the world's folder.
+def run(guard: Guard, dataset: datasets.Dataset, images: int | None, slow: int) -> dict:
+    """Measure and write `benchmark_detectors.json` into the guard's folder.
 
-    Raises FileNotFoundError when there is no training or test set to fit and to compare with.
+    `dataset` has the training set, to fit the baselines, and the test set.
     """
-    world = World.load(folder)
-    own = world.in_distribution
-    training, test = load_if_there(own, train=True), load_if_there(own)
-    if training is None or test is None:
-        raise FileNotFoundError(f"{own} is not on this machine: name the folder that holds it in ROBUST_DATA.")
-    names = [*image_sets.comparisons(own), "structured-noise", *([DRAWN_DIGITS] if own == "mnist" else [])]
-    found = {name: load_if_there(name) for name in names}
-    measured = measure(world, training, test, {k: v for k, v in found.items() if v is not None}, images, slow)
+    shape = guard.contents.config.shape
+    training, test = (ImageSet(datasets.to_float(x), labels) for x, labels in (dataset.train, dataset.test))
+    drawn = [DRAWN_DIGITS] if dataset.name == "mnist" else []
+    names = [*image_sets.comparisons(dataset.name), "structured-noise", *drawn]
+    found = {name: load_if_there(name, **shape) for name in names}
+    measured = measure(guard, training, test, {k: v for k, v in found.items() if v is not None}, images, slow)
     measured["left_out"] = [image_sets.TITLES[name] for name in names if found[name] is None]
-    (folder / FILE).write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    (guard.contents.folder / FILE).write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
     return measured
 
 

@@ -1,75 +1,71 @@
-"""The card of a world: `README.md` in its folder, in the shape that the Hugging Face hub knows."""
+"""The card of a guard: `README.md` in its folder, in the shape that the Hugging Face hub knows."""
 
 from pathlib import Path
 
 from robust.data.image_sets import TITLES
-from robust.data.subjects import subject_of
 from robust.evaluation.report import tables
 from robust.evaluation.tables import as_markdown
-from robust.metrics import DeltaZ, Evidence, Surprise, VAELoss
-from robust.models.world import checked, read_manifest
+from robust.metrics import registry
+from robust.models.store import checked, read_manifest
 
 FILE = "README.md"
 LICENCES = {"mnist": "CC BY-SA 3.0", "fashion-mnist": "MIT"}  # of the images
-METRICS = (DeltaZ, VAELoss, Evidence, Surprise)
+KEPT = ("critic", "fingerprint", "scores", "training_images")  # files that no answer needs
 
 
 def model_card(folder: Path) -> str:
-    """The card as Markdown. Raises DamagedWorld when files of the world are missing or damaged."""
+    """The card as Markdown. Raises DamagedWorld when files of the guard are missing or damaged."""
     manifest = read_manifest(folder)
-    subject, config = subject_of(manifest), manifest["config"]
-    title = TITLES.get(manifest["dataset"], manifest["dataset"])
-    nets = ("lenet", "verifier", "vae", "generator", "inverter")
-    sizes = {name: checked(folder, f"{name}.safetensors", manifest).stat().st_size / 1e6 for name in nets}
-    metrics = "\n".join(f"- **{metric.title}**: {_first_sentences(metric)}" for metric in METRICS)
+    config, plural = manifest["config"], manifest["subject"].get("plural", "pictures")
+    files = [name for name in manifest["sha256"] if not name.startswith(KEPT)]
+    sizes = {name: checked(folder, name, manifest).stat().st_size / 1e6 for name in files}
+    ships = "net" in manifest["classifier"]
+    data_set = f"datasets:\n- {manifest['dataset']}\n" if ships else ""
+    words = _of_a_world(folder, manifest, plural) if ships else _of_a_fitted_guard(folder)
     return f"""---
 license: mit
 library_name: robust
 pipeline_tag: image-classification
 tags:
 - out-of-distribution-detection
-datasets:
-- {manifest["dataset"]}
----
+{data_set}---
 
-# LeNet on {title}, guarded
+# {words["title"]}
 
-A classifier of {subject.plural}, and the nets that say when its answer is not to be trusted. Written by
+{words["what"]} Written by
 `python -m robust report --card` from the files in this folder.
 
 ```python
-from robust import Guard
-
-guard = Guard.load("{folder.name}")
+{words["code"]}
 report = guard.inspect("photo.jpg")  # report.prediction, report.reliable, report.verdicts
 ```
 
 ## What is in it
 
-| net | MB |
+| file | MB |
 | --- | --- |
 {chr(10).join(f"| {name} | {size:.1f} |" for name, size in sizes.items())}
 
 Images of {config["channels"]} × {config["size"]} × {config["size"]} values from 0 to 1, {config["classes"]} classes:
-{", ".join(subject.classes)}. Trained with seed {config["seed"]}; `manifest.json` holds the configuration, and the SHA-256
-of every file and of the training data.
+{", ".join(manifest["subject"]["classes"])}. Trained with seed {config["seed"]}; `manifest.json` holds the configuration, and
+the SHA-256 of every file.
 
-{metrics}
+{chr(10).join(f"- **{title}**: {about}" for title, about in _metrics(manifest))}
 
 ## Intended use
 
-To show on a stage, and to teach, what a refusal costs and what it prevents; and as a worked example of a guard. A
-threshold is a choice of how many good {subject.plural} may be refused: take it from images of your own (`calibrate`).
+{words["use"]} A
+threshold is a choice of how many good {plural} may be refused: take it from images of your own (`calibrate`).
 
 ## Limits
 
-- It was calibrated on the test set of {title}. On {subject.plural} from elsewhere it refuses more.
-- What looks like one of the {subject.plural} is accepted, whatever it is; the tables below say how often.
+- It was calibrated on {words["calibrated"]}. On {plural} from elsewhere it refuses more.
+- What looks like one of the {plural} is accepted, whatever it is; the tables below say how often.
 - An attacker who knows the nets can fool classifier and metrics together. This is no protection from attacks.
 
 ## Data
 
-{title}, its training set for the nets, its test set for the thresholds ({LICENCES.get(manifest["dataset"], "your own images")}).
+{words["data"]}
 
 ## Figures
 
@@ -77,13 +73,45 @@ threshold is a choice of how many good {subject.plural} may be refused: take it 
 """
 
 
+def _of_a_world(folder: Path, manifest: dict, plural: str) -> dict[str, str]:
+    title = TITLES.get(manifest["dataset"], manifest["dataset"])
+    licence = LICENCES.get(manifest["dataset"], "your own images")
+    return {
+        "title": f"LeNet on {title}, guarded",
+        "what": f"A classifier of {plural}, and the nets that say when its answer is not to be trusted.",
+        "code": f'from robust import Guard\n\nguard = Guard.load("{folder.name}")',
+        "use": "To show on a stage, and to teach, what a refusal costs and what it prevents; and as a worked example of a guard.",
+        "calibrated": f"the test set of {title}",
+        "data": f"{title}, its training set for the nets, its test set for the thresholds ({licence}).",
+    }
+
+
+def _of_a_fitted_guard(folder: Path) -> dict[str, str]:
+    return {
+        "title": f"{folder.name}: a guard",
+        "what": "What says when the answer of a classifier is not to be trusted. The classifier itself is not in it.",
+        "code": f'from robust import Guard\n\nguard = Guard.load("{folder.name}", classifier=your_classifier)',
+        "use": "To answer or to refuse, beside the classifier that it was fitted to.",
+        "calibrated": "the test images that its owner gave",
+        "data": "Its owner's training images for the nets, test images for the thresholds. 16 test images are in it.",
+    }
+
+
 def write_model_card(folder: Path) -> Path:
-    """Write the card into the world's folder. Returns its path."""
+    """Write the card into the guard's folder. Returns its path."""
     path = folder / FILE
     path.write_text(model_card(folder))
     return path
 
 
-def _first_sentences(metric: type) -> str:
-    """The first paragraph of a class's docstring, on one line."""
-    return " ".join(metric.__doc__.split("\n\n")[0].split())
+def _metrics(manifest: dict) -> list[tuple[str, str]]:
+    """Title and first paragraph of the docstring, on one line, of each metric and of those that it joins."""
+    every = [
+        m for saved in manifest["metrics"] for m in (saved, *({"kind": k} for k in saved["options"].get("of", ())))
+    ]
+    found = {}
+    for metric in every:
+        kind = registry.metric_class(metric["kind"])
+        title = kind.called(**metric.get("options", {}))[1]
+        found[title] = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+    return list(found.items())

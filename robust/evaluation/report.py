@@ -1,4 +1,4 @@
-"""The measured figures of a world next to the published ones, from the files in its folder."""
+"""The measured figures of a guard next to the published ones, from the files in its folder."""
 
 import json
 from pathlib import Path
@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from robust.data.image_sets import TITLES
-from robust.data.subjects import Subject, subject_of
 from robust.decision.rule import ALL, ANY, Rule
-from robust.decision.thresholds import Side, threshold_at_fpr
+from robust.decision.thresholds import threshold_at_fpr
 from robust.evaluation import detectors, search
 from robust.evaluation.blind_spots import blind_spot
 from robust.evaluation.tables import Table
-from robust.metrics import DeltaZ, Surprise, VAELoss
-from robust.models.world import SCORES, checked, read_manifest, read_scores
+from robust.metrics import registry
+from robust.metrics.registry import Label
+from robust.models.store import SCORES, checked, read_manifest, read_scores
 
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 UNASKED = (TITLES["fashion-mnist-scaled"], TITLES["noise"])  # sets that the summary leaves out
-SIDES: dict[str, Side] = {metric.name: metric.refuses for metric in (DeltaZ, VAELoss, Surprise)}
 
 
 def published() -> dict:
@@ -25,20 +25,23 @@ def published() -> dict:
 
 
 def tables(folder: Path) -> list[Table]:
-    """All tables of a world. Raises DamagedWorld when its files are missing or damaged."""
+    """All tables of a guard. Raises DamagedWorld when its files are missing or damaged, and ValueError for a metric of the
+    user's own whose module is not imported."""
     manifest = read_manifest(folder)
     scores = read_scores(checked(folder, SCORES, manifest))
-    reference, subject = scores[manifest["dataset"]], subject_of(manifest)
-    comparisons = {TITLES[name]: columns for name, columns in scores.items() if name != manifest["dataset"]}
+    reference, plural = scores.pop(manifest["dataset"]), manifest["subject"].get("plural", "pictures")
+    comparisons = {TITLES.get(name, name): columns for name, columns in scores.items()}
+    metrics = registry.labels_of(manifest["metrics"])
+    classifier = "LeNet" if "net" in manifest["classifier"] else "the classifier"
     # The talk is about MNIST: its figures stand beside that world only.
     talk = published() if manifest["dataset"] == "mnist" else None
     found = [
-        nets_table(manifest, reference, talk),
-        quartile_table(reference, comparisons, talk),
-        confidence_table(comparisons, talk, subject),
-        rule_table(reference, comparisons, talk),
-        *blind_spot_tables(reference, comparisons),
-        example_table(manifest["figures"]["examples"], talk, subject),
+        *nets_tables(manifest, reference, talk),
+        quartile_table(metrics, reference, comparisons, talk),
+        confidence_table(comparisons, talk, classifier, plural),
+        rule_table(metrics, reference, comparisons, talk),
+        *blind_spot_tables(metrics, reference, comparisons),
+        *example_tables(manifest, metrics, talk),
         *search_tables(folder),
         *detectors_tables(folder),
     ]
@@ -74,7 +77,10 @@ def detectors_tables(folder: Path) -> list[Table]:
     return detectors.tables(measured) if measured else []
 
 
-def nets_table(manifest: dict, reference: dict, talk: dict | None) -> Table:
+def nets_tables(manifest: dict, reference: dict, talk: dict | None) -> list[Table]:
+    """What training and calibrating a world measured; none for a guard that `Guard.fit` made."""
+    if "figures" not in manifest:
+        return []
     seconds = manifest.get("training_seconds", {})
     rows = [
         [
@@ -86,7 +92,7 @@ def nets_table(manifest: dict, reference: dict, talk: dict | None) -> Table:
         ["training, minutes", " + ".join(f"{name} {s / 60:.0f}" for name, s in seconds.items()), ""],
         ["calibration, minutes", f"{manifest['figures']['calibration_seconds'] / 60:.1f}", ""],
     ]
-    return Table("Nets", ["", "ours", "published"], rows)
+    return [Table("Nets", ["", "ours", "published"], rows)]
 
 
 def quartiles(values: np.ndarray) -> list[float]:
@@ -94,7 +100,7 @@ def quartiles(values: np.ndarray) -> list[float]:
     return [low, first, median, values.mean(), third, high]
 
 
-def quartile_table(reference: dict, comparisons: dict, talk: dict | None) -> Table:
+def quartile_table(metrics: dict[str, Label], reference: dict, comparisons: dict, talk: dict | None) -> Table:
     """Quartiles, over the images that δz reaches; δz² over the correctly read ones, as published."""
     header = ["metric", "on", "min", "1st qu.", "median", "mean", "3rd qu.", "max", "5th pct.", "95th pct."]
 
@@ -103,47 +109,50 @@ def quartile_table(reference: dict, comparisons: dict, talk: dict | None) -> Tab
         edges = np.quantile(values, [0.05, 0.95])
         return [metric, name] + [f"{value:.{digits}f}" for value in [*quartiles(values), *edges]]
 
-    correct = reference["prediction"] == reference["label"]
     rows = []
     if talk:
+        correct = reference["prediction"] == reference["label"]
         rows.append(["δz²", "published: 500 test images"] + [f"{v:.4f}" for v in talk["delta_z_squared"]] + [f"{talk['delta_z_squared_5th_percentile']:.3f}", ""])  # fmt: skip
         rows.append(row("δz²", "test images read correctly", reference["delta_z"][correct] ** 2, 4))
-    rows.append(row("δz", "test images", reference["delta_z"], 4))
-    rows += [row("δz", name, columns["delta_z"], 4) for name, columns in comparisons.items()]
-    if talk:
-        rows.append(["VAE loss", "published: 10,000 test images"] + [f"{v:.2f}" for v in talk["vae_loss"]] + ["", ""])
-    rows.append(row("VAE loss", "test images", reference["vae_loss"], 2))
-    rows += [row("VAE loss", name, columns["vae_loss"], 2) for name, columns in comparisons.items()]
+    for metric, label in metrics.items():
+        if talk and metric == "vae_loss":
+            said = [f"{v:.2f}" for v in talk["vae_loss"]]
+            rows.append(["VAE loss", "published: 10,000 test images", *said, "", ""])
+        for name, columns in {"test images": reference, **comparisons}.items():
+            rows.append(row(label.title, name, columns[metric], label.digits + 1))
     return Table("Distributions", header, rows)
 
 
-def confidence_table(comparisons: dict, talk: dict | None, subject: Subject) -> Table:
+def confidence_table(comparisons: dict, talk: dict | None, classifier: str, plural: str) -> Table:
     rows = []
     for name, columns in comparisons.items():
         shares = [f"{(columns['probability'] > level).mean():.1%}" for level in (0.99, 0.95, 0.75)]
         said = talk["fashion_confidence"].values() if talk and name == TITLES["fashion-mnist"] else []
         rows.append([name, *shares, *[f"{share:.1%}" for share in said]] + [""] * (3 - len(said)))
     levels = ["> 0.99", "> 0.95", "> 0.75"]
-    header = ["LeNet's probability", *levels, *[f"published {level}" for level in levels]]
-    return Table(f"How sure LeNet is of images that are not {subject.plural}", header, rows)
+    header = [f"{classifier}'s probability", *levels, *[f"published {level}" for level in levels]]
+    return Table(f"How sure {classifier} is of images that are not {plural}", header, rows)
 
 
-def operating_points(reference: dict) -> list[tuple[str, Rule]]:
-    """The published operating points, and each rule at 5 % for each metric, with what they are called."""
-    five = {name: threshold_at_fpr(reference[name], 0.05, side) for name, side in SIDES.items()}
-    maximum = {**five, "vae_loss": threshold_at_fpr(reference["vae_loss"], 0.0, "high")}
-    points = [
-        ("delta_z below its 5th percentile", "delta_z", five),
-        ("vae_loss above its maximum", "vae_loss", maximum),
-        ("vae_loss above its 95th percentile", "vae_loss", five),
-        ("surprise above its 95th percentile", "surprise", five),
-        ("any of the three at 5 %", ANY, five),
-        ("all of them at 5 %", ALL, five),
-    ]
-    return [(title, Rule(thresholds, SIDES, decides)) for title, decides, thresholds in points]
+def operating_points(metrics: dict[str, Label], reference: dict) -> list[tuple[str, Rule]]:
+    """Each metric at 5 % of its own, the VAE loss at its maximum, too, as published; any and all of them at 5 %; with what
+    they are called."""
+    sides = {name: label.refuses for name, label in metrics.items()}
+    five = {name: threshold_at_fpr(reference[name], 0.05, side) for name, side in sides.items()}
+    points = []
+    for name, side in sides.items():
+        if name == "vae_loss":
+            maximum = five | {name: threshold_at_fpr(reference[name], 0.0, side)}
+            points.append((f"{name} above its maximum", Rule(maximum, sides, name)))
+        word = "above its 95th" if side == "high" else "below its 5th"
+        points.append((f"{name} {word} percentile", Rule(five, sides, name)))
+    if len(metrics) > 1:
+        points.append((f"any of the {NUMBERS.get(len(metrics), len(metrics))} at 5 %", Rule(five, sides, ANY)))
+        points.append(("all of them at 5 %", Rule(five, sides, ALL)))
+    return points
 
 
-def rule_table(reference: dict, comparisons: dict, talk: dict | None) -> Table:
+def rule_table(metrics: dict[str, Label], reference: dict, comparisons: dict, talk: dict | None) -> Table:
     header = [
         "refused when",
         "thresholds",
@@ -153,7 +162,7 @@ def rule_table(reference: dict, comparisons: dict, talk: dict | None) -> Table:
         "published FNR",
     ]
     rows = []
-    for title, rule in operating_points(reference):
+    for title, rule in operating_points(metrics, reference):
         fpr = rule.refused(reference).mean()
         fnr = [1 - rule.refused(columns).mean() for columns in comparisons.values()]
         said = talk["rules"].get(title) if talk else None
@@ -169,31 +178,35 @@ def rule_table(reference: dict, comparisons: dict, talk: dict | None) -> Table:
     return Table("Rules: FPR = test images refused, FNR = comparison images accepted", header, rows)
 
 
-def blind_spot_tables(reference: dict, comparisons: dict) -> list[Table]:
+def blind_spot_tables(metrics: dict[str, Label], reference: dict, comparisons: dict) -> list[Table]:
     """The sets that the VAE explains better than its own test set, where there are any (Nalisnick et al. 2019)."""
-    at_five = Rule({name: threshold_at_fpr(reference[name], 0.05, side) for name, side in SIDES.items()}, SIDES, ANY)
+    at_five = operating_points(metrics, reference)[-1][1]
     rows = []
     for name, columns in comparisons.items():
         if found := blind_spot(reference, columns, at_five):
             shares = [f"{share:.2%}" for share in found.accepted.values()]
             rows.append([name, f"{found.median:.1f}", f"{found.reference_median:.1f}", *shares])
-    header = ["set", "median VAE loss", "of the test images", *[f"accepted by {name} at 5 %" for name in SIDES]]
+    header = ["set", "median VAE loss", "of the test images", *[f"accepted by {name} at 5 %" for name in metrics]]
     return [Table("Sets that the VAE explains better than its own test images", header, rows)] if rows else []
 
 
-def example_table(examples: dict, talk: dict | None, subject: Subject) -> Table:
+def example_tables(manifest: dict, metrics: dict[str, Label], talk: dict | None) -> list[Table]:
+    """The pictures of the talk; none for a guard that `Guard.fit` made."""
+    if "figures" not in manifest:
+        return []
+    subject = manifest["subject"]
     header = ["picture", "LeNet says", "δz", "δz² published", "VAE loss", "published", "verdict"]
     rows = []
-    for name, found in examples.items():
+    for name, found in manifest["figures"]["examples"].items():
         said = talk["examples"].get(name, {}) if talk else {}
         delta_z = "∞" if found["delta_z"] is None else f"{found['delta_z']:.4f}"
         verdict = ", ".join(
-            f"{title} {'accepts' if found[key] else 'refuses'}"
-            for title, key in (("δz", "delta_z_reliable"), ("VAE loss", "vae_loss_reliable"), ("Surprise", "reliable"))
+            f"{label.title} {'accepts' if found[f'{metric}_reliable'] else 'refuses'}"
+            for metric, label in metrics.items()
         )
         rows.append(
-            [name, f"{subject.classes[found['prediction']]} ({found['probability']:.2f})", delta_z]
+            [name, f"{subject['classes'][found['prediction']]} ({found['probability']:.2f})", delta_z]
             + [f"{said['delta_z_squared']:.1e}" if said else "", f"{found['vae_loss']:.1f}"]
             + [f"{said['vae_loss']:.1f}" if said else "", verdict]
         )
-    return Table(f"Not {subject.plural}, at the default thresholds", header, rows)
+    return [Table(f"Not {subject['plural']}, at the default thresholds", header, rows)]

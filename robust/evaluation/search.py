@@ -6,7 +6,6 @@
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from tqdm import tqdm
 
 from robust.data import datasets
 from robust.evaluation.tables import Table
+from robust.guard import Guard
 from robust.metrics.search import SearchResult, nearest_counterexample
 from robust.metrics.search.stochastic import hybrid_search, iterative_search
-from robust.models.world import World
 
 FILE = "benchmark_search.json"
 OURS = "ours"
@@ -26,13 +25,14 @@ ALGORITHM_1 = "Algorithm 1 (Zhao et al.)"
 ALGORITHM_2 = "Algorithm 2 (Zhao et al.)"
 
 
-def digits_to_search(world: World, count: int) -> tuple[Tensor, Tensor]:
-    """I(x) and f(x) of the first `count` test images with f(G(I(x))) = f(x): elsewhere δz is 0 for every search."""
-    nets = world.nets
-    images = datasets.to_float(datasets.load(world.in_distribution, train=False)[0][: 2 * count + 50])
+def latents_to_search(guard: Guard, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """I(x) and f(x) of the first `count` images uint8 (N, channels, size, size) with f(G(I(x))) = f(x): elsewhere δz is 0
+    for every search."""
+    classifier, nets = guard.classifier, guard.contents.nets
+    images = datasets.to_float(images[: 2 * count + 50])
     with torch.inference_mode():
-        labels, latents = nets["lenet"](images).argmax(1), nets["inverter"](images)
-        agrees = (nets["lenet"](nets["generator"](latents)).argmax(1) == labels).nonzero().squeeze(1)[:count]
+        labels, latents = classifier(images).argmax(1), nets["inverter"](images)
+        agrees = (classifier(nets["generator"](latents)).argmax(1) == labels).nonzero().squeeze(1)[:count]
     return latents[agrees].clone(), labels[agrees].clone()
 
 
@@ -66,12 +66,12 @@ class _Counted(nn.Module):
         return self.classifier(self.generator(latents))
 
 
-def measure(world: World, count: int, hybrid: int, iterative: int) -> dict:
-    """Run every search on `count` digits, Algorithm 2 on the first `hybrid` of them and Algorithm 1 on the first
+def measure(guard: Guard, images: Tensor, count: int, hybrid: int, iterative: int) -> dict:
+    """Run every search on `count` of the images uint8 (N, channels, size, size), Algorithm 2 on the first `hybrid` of them and Algorithm 1 on the first
     `iterative`. Ours is timed alone beside each digit of Algorithm 2, and in batches at the start and at the end (the
     faster counts): a machine that is slow for some minutes is slow for both sides of a ratio."""
-    classifier, generator = world.nets["lenet"], world.nets["generator"]
-    latents, labels = digits_to_search(world, count)
+    classifier, generator = guard.classifier, guard.contents.nets["generator"]
+    latents, labels = latents_to_search(guard, images, count)
     rows: dict[str, dict] = {}
 
     def record(name: str, result: SearchResult, seconds: float, seconds_alone: float | None) -> None:
@@ -95,9 +95,9 @@ def measure(world: World, count: int, hybrid: int, iterative: int) -> dict:
         composition.rows = 0
         found, seconds = timed(lambda attack=attack: attack(latents, labels))
         record(name, verified(classifier, generator, latents, labels, found, composition.rows), seconds, None)
-    for name, search, images in ((ALGORITHM_2, hybrid_search, hybrid), (ALGORITHM_1, iterative_search, iterative)):
+    for name, search, most in ((ALGORITHM_2, hybrid_search, hybrid), (ALGORITHM_1, iterative_search, iterative)):
         parts, times, ours_alone = [], [], []
-        for i in tqdm(range(min(images, count)), desc=name):
+        for i in tqdm(range(min(most, count)), desc=name):
             if name == ALGORITHM_2:
                 ours(slice(i, i + 1))  # finds the caches cold
                 ours_alone.append(ours(slice(i, i + 1))[1])
@@ -191,8 +191,8 @@ def summary(measured: dict) -> list[list[str]]:
     ]
 
 
-def run(folder: Path, count: int, hybrid: int, iterative: int) -> dict:
-    """Measure and write `benchmark_search.json` into the world's folder."""
-    measured = measure(World.load(folder, with_scores=False), count, hybrid, iterative)
-    (folder / FILE).write_text(json.dumps(measured, indent=1) + "\n")
+def run(guard: Guard, images: Tensor, count: int, hybrid: int, iterative: int) -> dict:
+    """Measure and write `benchmark_search.json` into the guard's folder."""
+    measured = measure(guard, images, count, hybrid, iterative)
+    (guard.contents.folder / FILE).write_text(json.dumps(measured, indent=1) + "\n")
     return measured

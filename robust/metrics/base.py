@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar, Self
 
 import numpy as np
@@ -34,6 +35,9 @@ class Metric(ABC):
     `nets` names the nets that it needs; `Guard.fit` trains them. What else it learns from training images it learns in
     `fit`, and `state` and `load_state` keep it. A class is known by its `name` (or `kind`, where instances have names
     of their own) as soon as its module is imported: so `Guard.load` finds it again.
+
+    A metric of metrics, such as Surprise, names them in `parts`; it has `calibrate`, which takes their scores on good
+    images, and `combine`, which makes its own scores of theirs.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Metric(ABC):
     digits: int = 2
     long_tailed: bool = False
     nets: ClassVar[tuple[str, ...]] = ()
+    parts: Mapping[str, "Metric"] = MappingProxyType({})
 
     known: ClassVar[dict[str, type["Metric"]]] = {}
 
@@ -55,6 +60,11 @@ class Metric(ABC):
     def build(cls, parts: Parts, **options) -> Self:
         """A metric ready to score, or to `load_state`. `options` are what `options` gave when it was saved."""
         return cls(**options)
+
+    @classmethod
+    def called(cls, **options) -> tuple[str, str]:
+        """Name and title of the metric that `build` would make with these options."""
+        return cls.name, cls.title
 
     def fit(self, images: Tensor, labels: Tensor | None, parts: Parts) -> None:
         """Learn from training images uint8 (N, channels, size, size), and labels (N,) where there are some.

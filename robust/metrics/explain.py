@@ -1,5 +1,6 @@
 """What the metrics did with one input, step by step: for pages and notebooks that explain a score."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,6 @@ from torch.nn import functional as F
 from robust.data.datasets import to_float
 from robust.metrics import DeltaZ
 from robust.models.nets import VAE
-from robust.models.world import World
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class Neighbours:
     distances: Tensor
 
 
-def nearest_training_images(world: World, pixels: Tensor, count: int = 4) -> Neighbours:
-    """The nearest of the training images that ship with the world, to one prepared image `pixels`."""
-    distances = (to_float(world.training_images) - pixels).flatten(1).norm(dim=1)
+def nearest_training_images(training: Mapping[str, Tensor], pixels: Tensor, count: int = 4) -> Neighbours:
+    """The nearest to one prepared image `pixels` of a guard's training images, as `Contents` keeps them."""
+    distances = (to_float(training["images"]) - pixels).flatten(1).norm(dim=1)
     nearest = distances.argsort(stable=True)[:count]
-    return Neighbours(to_float(world.training_images[nearest]), world.training_labels[nearest], distances[nearest])
+    return Neighbours(to_float(training["images"][nearest]), training["labels"][nearest], distances[nearest])

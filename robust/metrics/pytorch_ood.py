@@ -16,7 +16,7 @@ class PytorchOOD(Metric):
     """A detector by its name in `pytorch_ood.detector`, on the guarded classifier: `PytorchOOD("KNN", k=50)`.
 
     It works on the classifier's logits or features (what enters its last fully connected layer; pixels for a black box),
-    as the detector asks. What it is fitted to is kept, and it is fitted again when the guard is loaded: no pickle.
+    or on images and the classifier's gradients, as the detector asks. What it is fitted to is kept, and it is fitted again when the guard is loaded: no pickle.
     """
 
     kind = "pytorch_ood"
@@ -34,14 +34,23 @@ class PytorchOOD(Metric):
         except ImportError:
             raise ValueError(f"{detector} is a detector of pytorch-ood: pip install pytorch-ood scikit-learn") from None
         self.detector_class = getattr(ood, detector, None)
-        takes = {"logits": api.LogitsDetector, "features": api.FeaturesDetector}
-        fitting = [name for name, found in takes.items() if inspect.isclass(self.detector_class) and issubclass(self.detector_class, found)]  # fmt: skip
-        if not fitting:
-            raise ValueError(f"pytorch-ood has no detector {detector} that works on logits or features.")
-        self.takes = fitting[0]
+        takes = {
+            api.LogitsDetector: "logits",
+            api.FeaturesDetector: "features",
+            api.FeatureMapsDetector: "feature_maps",
+            api.GradientDetector: "images",
+        }
+        bases = inspect.getmro(self.detector_class) if inspect.isclass(self.detector_class) else ()
+        self.takes = next((takes[base] for base in bases if base in takes), None)
+        if self.takes is None:
+            raise ValueError(f"pytorch-ood has no detector {detector} that works on logits, features or images.")
         self.detector_name, self.arguments = detector, arguments
-        self.name, self.title = detector.lower(), detector
+        self.name, self.title = self.called(detector)
         self.kept: dict[str, Tensor] = {}
+
+    @classmethod
+    def called(cls, detector: str, **arguments) -> tuple[str, str]:
+        return detector.lower(), detector
 
     @classmethod
     def build(cls, parts: Parts, detector: str, **arguments) -> "PytorchOOD":
@@ -74,14 +83,19 @@ class PytorchOOD(Metric):
             self._method("fit")(state["inputs"], state["labels"])
 
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
-        found = [self._method("predict")(self._input(part)).detach().double() for part in images.split(BATCH)]
+        found = [self._predict(part).detach().double() for part in images.split(BATCH)]
         return torch.cat(found).numpy()
+
+    def _predict(self, images: Tensor) -> Tensor:
+        if self.takes == "images":
+            return self.detector.predict(images)
+        return self._method("predict")(self._input(images))
 
     def _bind(self, parts: Parts) -> None:
         """Make the detector, with what its constructor asks of the classifier."""
         self.classifier = parts.classifier
         head = getattr(parts.classifier, "head", None)
-        filled = {"model": None, "encoder": None, "backbone": None, "head": head}
+        filled = {"model": parts.classifier, "encoder": None, "backbone": None, "head": head}
         if head is not None:
             filled |= {"w": head.weight.detach(), "b": head.bias.detach()}
         wanted = inspect.signature(self.detector_class).parameters

@@ -2,8 +2,11 @@
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from robust.decision.thresholds import Side
 from robust.metrics.base import Metric, Parts
 
 
@@ -29,3 +32,27 @@ def names() -> list[str]:
 def build(kind: str, parts: Parts, **options) -> Metric:
     """The metric of that name, from a guard's parts. Raises ValueError for a name that no imported class has."""
     return metric_class(kind).build(parts, **options)
+
+
+def nets_of(saved: Sequence[dict]) -> list[str]:
+    """The nets that metrics need, and those that they join, given {"kind", "options"} of each, as manifests have it."""
+    kinds = [kind for metric in saved for kind in (metric["kind"], *metric["options"].get("of", ()))]
+    return list(dict.fromkeys(net for kind in kinds for net in metric_class(kind).nets))
+
+
+class Label(NamedTuple):
+    """What there is to say of a metric without its nets."""
+
+    title: str
+    refuses: Side
+    digits: int
+
+
+def labels_of(saved: Sequence[dict]) -> dict[str, Label]:
+    """The labels of metrics by name, given {"kind", "options"} of each, as manifests have it."""
+    found = {}
+    for metric in saved:
+        kind = metric_class(metric["kind"])
+        name, title = kind.called(**metric["options"])
+        found[name] = Label(title, kind.refuses, kind.digits)
+    return found

@@ -23,9 +23,8 @@ from robust.data import datasets
 from robust.data.augment import as_others_draw, augment, fit_to_frame, harden
 from robust.data.datasets import Dataset, UnusableDataset, to_float
 from robust.data.outliers import spoilt_digits, spoilt_images
-from robust.data.subjects import SUBJECTS
 from robust.models.config import Config
-from robust.models.world import TRAINING_IMAGES, build_net, read_manifest, write_manifest
+from robust.models.store import TRAINING_IMAGES, WORLD, build_net, read_manifest, save_net, write_manifest
 
 STAGES = ("lenet", "verifier", "vae", "wgan", "inverter")
 CHECKPOINT_SECONDS = 120
@@ -131,10 +130,6 @@ def run(
     history = folder / "history" / f"{stage}.json"
     history.parent.mkdir(exist_ok=True)
     history.write_text(json.dumps({"seconds": round(seconds, 1), "steps": steps, "records": records}))
-
-
-def save_net(net: nn.Module, path: Path) -> None:
-    save_file({name: value.contiguous().cpu() for name, value in net.state_dict().items()}, path)
 
 
 def train_lenet(images: Tensor, labels: Tensor, config: Config, folder: Path) -> None:
@@ -316,10 +311,8 @@ def train(dataset: str | Dataset, folder: Path, config: Config, stages: tuple[st
     checksums = {"train": datasets.checksum(images), "test": datasets.checksum(test_images)}
     if (folder / "manifest.json").exists() and read_manifest(folder)["data_sha256"] != checksums:
         raise UnusableDataset(f"{folder} holds a world of other images: remove it, or write elsewhere with --out.")
-    about = {"format": 1, "dataset": dataset.name, "config": asdict(config), "data_sha256": checksums}
-    if dataset.name not in SUBJECTS:
-        about["subject"] = asdict(dataset.subject)
-    write_manifest(folder, about)
+    about = {"dataset": dataset.name, "subject": asdict(dataset.subject), "config": asdict(config)}
+    write_manifest(folder, WORLD | about | {"data_sha256": checksums})
     trainers = {
         "lenet": lambda: train_lenet(images, labels, config, folder),
         "verifier": lambda: train_verifier(images, labels, config, folder),

@@ -21,7 +21,8 @@ from typing import Literal
 
 import numpy as np
 
-from robust.guard import Guard, Report
+from robust.guard import Guard
+from robust.judge import Report
 from robust.serving.stream import Unusable
 
 LOOKS = 10  # looks in the time a window needs to be replaced entirely

@@ -3,17 +3,23 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from robust.inputs.decode import UnusableImage
-
-if TYPE_CHECKING:
-    from robust.guard import Guard, Report
+from robust.judge import Report
 
 BATCH = 32
+
+
+class Inspector(Protocol):
+    """What a stream asks of a guard."""
+
+    def read(self, image) -> Tensor: ...
+
+    def inspect_prepared(self, images: Tensor) -> list[Report]: ...
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,8 @@ class Unusable:
 
 
 def stream(
-    guard: "Guard", images: Iterable, batch_size: int = BATCH, prepared: bool = False
-) -> Iterator["Report | Unusable"]:
+    guard: Inspector, images: Iterable, batch_size: int = BATCH, prepared: bool = False
+) -> Iterator[Report | Unusable]:
     """One verdict for each image, in order.
 
     `images` yields what `Guard.inspect` takes or, if `prepared`, tensors (channels, size, size) in [0, 1] as the nets
@@ -45,19 +51,19 @@ def stream(
     return _verdicts(guard, iter(images), batch_size, prepared)
 
 
-def _verdicts(guard: "Guard", images: Iterator, batch_size: int, prepared: bool) -> Iterator["Report | Unusable"]:
+def _verdicts(guard: Inspector, images: Iterator, batch_size: int, prepared: bool) -> Iterator[Report | Unusable]:
     while batch := list(islice(images, batch_size)):
         yield from judge(guard, batch if prepared else [_pixels(guard, image) for image in batch])
 
 
-def _pixels(guard: "Guard", image) -> Tensor | Unusable:
+def _pixels(guard: Inspector, image) -> Tensor | Unusable:
     try:
         return guard.read(image)
     except UnusableImage as error:
         return Unusable(str(error))
 
 
-def judge(guard: "Guard", batch: list[Tensor | Unusable]) -> list["Report | Unusable"]:
+def judge(guard: Inspector, batch: list[Tensor | Unusable]) -> list[Report | Unusable]:
     """Reports on the prepared images (channels, size, size) of a batch; what is unusable stays where it is."""
     usable = [image for image in batch if isinstance(image, Tensor)]
     reports = iter(guard.inspect_prepared(torch.stack(usable)) if usable else ())

@@ -12,7 +12,7 @@ from robust.decision.tradeoff import (
     roc,
     trade,
 )
-from robust.models.world import DEFAULT_WORLD, SCORES, read_manifest, read_scores
+from robust.models.store import DEFAULT_WORLD, SCORES, read_manifest, read_scores
 
 SETS = read_scores(DEFAULT_WORLD / SCORES)
 REFERENCE = SETS[read_manifest(DEFAULT_WORLD)["dataset"]]  # δz of the real world: many exact zeros and infinities

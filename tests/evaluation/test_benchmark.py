@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from robust.evaluation.search import ALGORITHM_2, FILE, OURS, summary, table
-from robust.models.world import DEFAULT_WORLD
+from robust.models.store import DEFAULT_WORLD
 
 MEASURED = json.loads((DEFAULT_WORLD / FILE).read_text())
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from browser import streamlit_app
+from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score, roc_curve
 from streamlit.testing.v1 import AppTest
 
 from robust import Guard
+from robust.cli import main
 from robust.data import image_sets
 from robust.data.examples import samples
 from robust.data.image_sets import ImageSet
@@ -20,7 +22,7 @@ from robust.evaluation import detectors
 from robust.evaluation.baselines import Combination, LikelihoodRegret, baselines
 from robust.evaluation.report import tables
 from robust.evaluation.tables import as_text
-from robust.models.world import DEFAULT_WORLD, World
+from robust.models.store import DEFAULT_WORLD
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -32,14 +34,14 @@ def digits(every: int, start: int = 0) -> ImageSet:
 
 @pytest.fixture(scope="module")
 def world():
-    return World.load()
+    return Guard.load()
 
 
 @pytest.fixture(scope="module")
 def metrics(world):
     """Every metric; the baselines are fitted to half of the shipped digits."""
     training = digits(2)
-    return [*Guard.of(world).metrics.values(), *baselines(world, training.images, training.labels)]
+    return [*world.metrics.values(), *baselines(world, training.images, training.labels)]
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +137,7 @@ def test_pytorch_oods_scores_are_those_of_their_formulas(metrics, world):
     pytest.importorskip("pytorch_ood")
     images = digits(40).images
     with torch.inference_mode():
-        logits = world.nets["lenet"](images)
+        logits = world.contents.nets["lenet"](images)
     found = {
         metric.name: metric.scores(images, logits.argmax(1)) for metric in metrics if metric.name in ("msp", "energy")
     }
@@ -145,7 +147,7 @@ def test_pytorch_oods_scores_are_those_of_their_formulas(metrics, world):
 
 def test_likelihood_regret_is_what_a_fit_gains(world):
     images = torch.cat([digits(50).images, samples()["fashion_images"][:4].float() / 255])
-    regret = LikelihoodRegret(world.nets["vae"]).scores(images, torch.zeros(8))
+    regret = LikelihoodRegret(world.contents.nets["vae"]).scores(images, torch.zeros(8))
     assert (regret > 0).all()
     assert regret[:4].max() < regret[4:].min()
 
@@ -201,8 +203,9 @@ def test_the_report_has_the_tables_where_the_file_is(shipped, measured):
 
 def test_without_the_data_the_command_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("ROBUST_DATA", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="ROBUST_DATA"):
-        detectors.run(DEFAULT_WORLD, images=20, slow=20)
+    result = CliRunner().invoke(main, ["benchmark", "detectors", "--images", "20"])
+    assert result.exit_code == 2
+    assert "name the folder that holds it in ROBUST_DATA" in " ".join(result.output.split())
 
 
 # --- Sets ----------------------------------------------------------------------------------------------------------

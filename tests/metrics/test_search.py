@@ -7,16 +7,16 @@ import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
 
+from robust import Guard
 from robust.data import datasets
 from robust.data.examples import samples
 from robust.metrics.search import nearest_counterexample
 from robust.metrics.search.stochastic import hybrid_search, iterative_search
-from robust.models.world import World
 
 
 @pytest.fixture(scope="module")
 def world():
-    return World.load()
+    return Guard.load()
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def problem(world):
     """LeNet's answers to 60 digits, and their latents."""
     images = datasets.to_float(samples()["mnist_images"][::10][:60])
     with torch.inference_mode():
-        return world.nets["inverter"](images).clone(), world.nets["lenet"](images).argmax(1).clone()
+        return world.contents.nets["inverter"](images).clone(), world.contents.nets["lenet"](images).argmax(1).clone()
 
 
 def linear(weights):
@@ -57,22 +57,22 @@ def test_zero_where_the_class_already_differs_and_infinite_where_none_is_in_reac
 
 def test_every_z_star_is_classified_otherwise_and_lies_at_delta_z(world, problem):
     latents, labels = problem
-    result = nearest_counterexample(world.nets["lenet"], world.nets["generator"], latents, labels)
+    result = nearest_counterexample(world.contents.nets["lenet"], world.contents.nets["generator"], latents, labels)
     found = result.delta_z.isfinite()
     assert found.all()
     with torch.inference_mode():
-        classes = world.nets["lenet"](world.nets["generator"](result.z_star)).argmax(1)
+        classes = world.contents.nets["lenet"](world.contents.nets["generator"](result.z_star)).argmax(1)
     assert (classes != labels).all()
     assert torch.equal(classes, result.reached)
     assert torch.allclose((result.z_star - latents).norm(dim=1), result.delta_z, atol=1e-5)
     with torch.inference_mode():
-        agrees = world.nets["lenet"](world.nets["generator"](latents)).argmax(1) == labels
+        agrees = world.contents.nets["lenet"](world.contents.nets["generator"](latents)).argmax(1) == labels
     assert torch.equal(result.delta_z == 0, ~agrees)
 
 
 def test_batch_size_and_order_do_not_matter(world, problem):
     latents, labels = problem
-    nets = world.nets["lenet"], world.nets["generator"]
+    nets = world.contents.nets["lenet"], world.contents.nets["generator"]
     together = nearest_counterexample(*nets, latents, labels).delta_z
     backwards = nearest_counterexample(*nets, latents.flip(0), labels.flip(0)).delta_z.flip(0)
     alone = torch.cat([nearest_counterexample(*nets, z[None], y[None]).delta_z for z, y in zip(latents[:12], labels)])
@@ -82,7 +82,7 @@ def test_batch_size_and_order_do_not_matter(world, problem):
 
 def test_never_farther_than_the_published_search(world, problem):
     latents, labels = problem[0][:4], problem[1][:4]
-    nets = world.nets["lenet"], world.nets["generator"]
+    nets = world.contents.nets["lenet"], world.contents.nets["generator"]
     ours = nearest_counterexample(*nets, latents, labels)
     published = hybrid_search(*nets, latents, labels, samples=1000)
     assert (ours.delta_z <= published.delta_z + 1e-4).all()
@@ -98,11 +98,11 @@ def test_a_random_forest_has_a_delta_z_too(world):
 
     digits = datasets.to_float(images[:3])
     with torch.inference_mode():
-        latents = world.nets["inverter"](digits).clone()
+        latents = world.contents.nets["inverter"](digits).clone()
     claimed = classifier(digits).argmax(1)
-    result = hybrid_search(classifier, world.nets["generator"], latents, claimed, samples=500)
+    result = hybrid_search(classifier, world.contents.nets["generator"], latents, claimed, samples=500)
     with torch.inference_mode():
-        assert (classifier(world.nets["generator"](result.z_star)).argmax(1) != claimed).all()
+        assert (classifier(world.contents.nets["generator"](result.z_star)).argmax(1) != claimed).all()
 
 
 def test_visitors_at_once_and_any_number_of_threads_find_the_same(problem, world):
@@ -111,7 +111,9 @@ def test_visitors_at_once_and_any_number_of_threads_find_the_same(problem, world
 
     def search(part):
         with torch.no_grad():
-            found = nearest_counterexample(world.nets["lenet"], world.nets["generator"], latents[part], labels[part])
+            found = nearest_counterexample(
+                world.contents.nets["lenet"], world.contents.nets["generator"], latents[part], labels[part]
+            )
         return found.delta_z, torch.get_num_threads()
 
     alone, _ = search(slice(None))
@@ -131,7 +133,12 @@ def test_visitors_at_once_and_any_number_of_threads_find_the_same(problem, world
 
 def test_threads_that_start_during_a_search_have_torchs_own_number(problem, world):
     latents, labels = problem
-    nets, usual, seen, done = (world.nets["lenet"], world.nets["generator"]), torch.get_num_threads(), [], Event()
+    nets, usual, seen, done = (
+        (world.contents.nets["lenet"], world.contents.nets["generator"]),
+        torch.get_num_threads(),
+        [],
+        Event(),
+    )
     nearest_counterexample(*nets, latents[:2], labels[:2])  # the search's own threads run from now on
 
     def visitors_come():

@@ -10,17 +10,16 @@ from robust.data.examples import samples
 from robust.data.outliers import scribbles, spoilt_digits, spoilt_images
 from robust.decision.thresholds import refused
 from robust.metrics import Evidence, tail_probability
-from robust.models.world import World
 
 
 @pytest.fixture(scope="module")
 def world():
-    return World.load()
+    return Guard.load()
 
 
 @pytest.fixture(scope="module")
 def guard(world):
-    return Guard.of(world)
+    return world
 
 
 def digits() -> torch.Tensor:
@@ -68,7 +67,7 @@ def test_surprise_refuses_more_letters_and_clothes_than_the_published_metrics(gu
 
 
 def test_scribbles_are_refused_and_digits_of_other_hands_mostly_accepted(world):
-    guard, randomness = Guard.of(world, metrics=("surprise",)), torch.Generator().manual_seed(1)
+    guard, randomness = Guard.load(metrics=("surprise",)), torch.Generator().manual_seed(1)
     table = guard.score_table(fit_to_frame(scribbles(100, randomness)))
     assert table["reliable"].mean() < 0.15
     drawn = as_others_draw(digits(), samples()["mnist_labels"], randomness)
@@ -79,7 +78,7 @@ def test_scribbles_are_refused_and_digits_of_other_hands_mostly_accepted(world):
 
 
 def test_evidence_asks_about_the_class_that_was_claimed(world):
-    evidence, labels = Evidence(world.nets["verifier"]), samples()["mnist_labels"]
+    evidence, labels = Evidence(world.contents.nets["verifier"]), samples()["mnist_labels"]
     claimed, wrong = (evidence.scores(digits(), classes) for classes in (labels, (labels + 1) % 10))
     assert np.median(claimed) > 0 > np.median(wrong)
 

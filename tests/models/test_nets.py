@@ -5,15 +5,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from robust import Guard
 from robust.data import datasets
 from robust.data.examples import samples
 from robust.models.nets import Generator, LeNet, crop_from_canvas, pad_to_canvas
-from robust.models.world import World
 
 
 @pytest.fixture(scope="module")
 def world():
-    return World.load()
+    return Guard.load()
 
 
 def plain_lenet(net: LeNet, images):
@@ -27,7 +27,7 @@ def plain_lenet(net: LeNet, images):
 
 def test_lenet_and_its_gradient_are_those_of_plain_layers(world):
     images = datasets.to_float(samples()["mnist_images"][:20]).requires_grad_()
-    net = world.nets["lenet"]
+    net = world.contents.nets["lenet"]
     logits, plain = net(images), plain_lenet(net, images)
     assert torch.allclose(logits, plain, atol=1e-5)
     gradients = (torch.autograd.grad(answers.logsumexp(1).sum(), images)[0] for answers in (logits, plain))

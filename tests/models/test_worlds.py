@@ -1,6 +1,5 @@
 """More than one world: the user's own images, class names, the choice in the app, and the VAE's blind spot."""
 
-import json
 import re
 
 import numpy as np
@@ -20,13 +19,13 @@ from robust.decision.rule import Rule
 from robust.decision.tradeoff import guard_code
 from robust.evaluation.blind_spots import blind_spot
 from robust.inputs.prepare import prepare
-from robust.models import config, world
+from robust.models import config, store
 
 # --- The user's own images -----------------------------------------------------------------------------------------
 
 
 def test_a_folder_of_pictures_becomes_a_world_with_one_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(world, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(store, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setattr(cli, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setattr(datasets, "load", few_samples)
     monkeypatch.setattr(datasets, "is_here", lambda name: name == "mnist")
@@ -38,13 +37,14 @@ def test_a_folder_of_pictures_becomes_a_world_with_one_command(tmp_path, monkeyp
     result = CliRunner().invoke(cli.main, ["train", "--dataset", str(folder), "--size", "32"])
     assert result.exit_code == 0, result.output
 
-    made = world.World.load("shapes")
+    guard = Guard.load("shapes")
+    made = guard.contents
     assert made.subject.classes == ("disc", "square")
     assert made.config.shape == {"channels": 3, "size": 32}
-    assert set(made.scores) == {"shapes", "mnist", "noise"}
-    assert str(tmp_path) not in json.dumps(made.manifest)
-    assert world.worlds() == ["shapes"]
-    report = Guard.load("shapes").inspect(folder / "disc" / "000.png")
+    assert set(guard.scores) == {"shapes", "mnist", "noise"}
+    assert str(tmp_path) not in (tmp_path / "weights" / "shapes" / "manifest.json").read_text()
+    assert store.worlds() == ["shapes"]
+    report = guard.inspect(folder / "disc" / "000.png")
     assert report.pixels.shape == (3, 32, 32)
     assert report.as_json()["class"] in ("disc", "square")
 
@@ -147,7 +147,7 @@ def test_noise_fits_any_world():
 
 
 def test_the_code_to_take_home_names_the_world(weights, monkeypatch):
-    monkeypatch.setattr(world, "WEIGHTS", weights)
+    monkeypatch.setattr(store, "WEIGHTS", weights)
     names = {}
     exec(guard_code({"vae_loss": 100.0}, "vae_loss", "fashion-mnist"), names)
     assert names["guard"].class_names == CLOTHES
@@ -177,7 +177,7 @@ def test_a_blind_spot_is_a_set_with_less_loss_than_the_reference():
 @pytest.fixture
 def app(weights, monkeypatch):
     """The app at a link, over the folder of three worlds."""
-    monkeypatch.setattr(world, "WEIGHTS", weights)
+    monkeypatch.setattr(store, "WEIGHTS", weights)
     st.cache_data.clear()
     st.cache_resource.clear()
 

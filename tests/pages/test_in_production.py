@@ -19,8 +19,6 @@ from pages.components.views import recipe
 from robust import Guard
 from robust.data.augment import as_others_draw
 from robust.data.examples import samples
-from robust.metrics import VAELoss
-from robust.models.world import World
 from robust.serving.drift import DRIFT, STEADY
 from robust.serving.source import named_object
 
@@ -84,8 +82,8 @@ def test_a_phone_can_watch(chromium, address):
 @pytest.fixture
 def stream() -> LiveStream:
     """The page's stream under the VAE loss alone, which is quick."""
-    world = World.load()
-    guard = Guard(world.nets["lenet"], [VAELoss(world.nets["vae"])], world.reference, rule="vae_loss")
+    whole = Guard.load()
+    guard = Guard(whole.classifier, [whole.metrics["vae_loss"]], whole.reference, rule="vae_loss")
     return LiveStream(guard, pools("mnist"), known={})
 
 
@@ -139,8 +137,8 @@ def camera(tmp_path, monkeypatch):
 @pytest.fixture
 def my_guard(monkeypatch):
     """Guard.load("my_guard") is a guard with the VAE loss alone."""
-    world = World.load()
-    guard = Guard(world.nets["lenet"], [VAELoss(world.nets["vae"])], world.reference, rule="vae_loss")
+    whole = Guard.load()
+    guard = Guard(whole.classifier, [whole.metrics["vae_loss"]], whole.reference, rule="vae_loss")
     monkeypatch.setattr(Guard, "load", lambda name, classifier: guard)
 
 
@@ -164,7 +162,7 @@ def test_recipe_fit(monkeypatch):
     digits, labels = samples()["mnist_images"].float() / 255, samples()["mnist_labels"]
     others = as_others_draw(digits, labels, torch.Generator().manual_seed(0))
     train_data = others[torch.arange(len(others)) % 4 != 0]  # every fourth is as it was, and in the test set
-    names = {"classifier": World.load().nets["lenet"], "test_data": digits, "train_data": train_data}
+    names = {"classifier": Guard.load().classifier, "test_data": digits, "train_data": train_data}
     exec(recipe.FIT, names)  # noqa: S102
     assert 0 <= Guard.load("my_guard", classifier=names["classifier"]).inspect(digits[0]).prediction <= 9
 

@@ -27,7 +27,7 @@ def test_every_page_opens_on_a_guard_of_ones_own(page: Page, tmp_path, monkeypat
     with streamlit_app(REPOSITORY / "app.py", *options) as address:
         page.set_default_timeout(60_000)
         page.goto(f"{address}/?example=Test+image+1")
-        stored = Guard.load("my_guard", classifier=classifier).fingerprint["images"][:1].float() / 255
+        stored = Guard.load("my_guard", classifier=classifier).contents.fingerprint["images"][:1].float() / 255
         with torch.inference_mode():
             answer = int(classifier(stored).argmax(1))
         expect(page.locator(".verdict[role=status] .digit")).to_have_text(str(answer), timeout=60_000)

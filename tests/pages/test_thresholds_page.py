@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from robust import Guard
 from robust.data.examples import samples
 from robust.decision.rule import Rule
 from robust.decision.thresholds import refused
-from robust.guard import Guard
-from robust.models.world import World
 
-WORLD = World.load()
-METRICS = Guard.of(WORLD).metrics
+WORLD = Guard.load()
+METRICS = WORLD.metrics
 SIDES = {name: metric.refuses for name, metric in METRICS.items()}
 LINK = {"delta_z": 0.31, "vae_loss": 131.27}
 

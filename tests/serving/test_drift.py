@@ -7,10 +7,9 @@ import torch
 from robust import DriftWatch, Guard, Unusable
 from robust.data.examples import samples
 from robust.metrics import VAELoss
-from robust.models.world import World
 from robust.serving.drift import COLLECTING, DRIFT, REFUSED, STEADY
 
-WORLD = World.load()
+WORLD = Guard.load()
 ROWS = len(WORLD.reference["vae_loss"])
 METRICS = ("delta_z", "vae_loss")
 
@@ -19,7 +18,7 @@ def split_guard(seed: int, rule: str = "any", count: int = 1200) -> tuple[Guard,
     """A guard whose reference is a random half of the test set's scores, and reports on `count` images of the other half."""
     order = np.random.default_rng(seed).permutation(ROWS)
     halves = [{name: WORLD.reference[name][part] for name in METRICS} for part in np.split(order, 2)]
-    known = Guard.of(WORLD, metrics=METRICS)
+    known = Guard.load(metrics=METRICS)
     guard = Guard(known.classifier, list(known.metrics.values()), halves[0], rule=rule)
     return guard, reports(guard, {name: scores[:count] for name, scores in halves[1].items()})
 
@@ -127,11 +126,11 @@ def test_expects_the_share_that_the_rule_refuses_of_the_reference():
 @pytest.mark.parametrize(("argument", "message"), [({"window": 5}, "at least 20"), ({"alpha": 0}, "between 0 and 1")])
 def test_impossible_watches_are_refused(argument, message):
     with pytest.raises(ValueError, match=message):
-        DriftWatch(Guard.of(WORLD), **argument)
+        DriftWatch(WORLD, **argument)
 
 
 def test_on_the_verdicts_of_a_real_stream():
-    guard = Guard(WORLD.nets["lenet"], [VAELoss(WORLD.nets["vae"])], WORLD.reference, rule="vae_loss")
+    guard = Guard(WORLD.contents.nets["lenet"], [VAELoss(WORLD.contents.nets["vae"])], WORLD.reference, rule="vae_loss")
     digits, clothes = (samples()[f"{name}_images"].float() / 255 for name in ("mnist", "fashion"))
     shuffled = digits[torch.randperm(200, generator=torch.Generator().manual_seed(0))]
     watch = DriftWatch(guard, window=100)

@@ -12,8 +12,6 @@ from browser import REPOSITORY
 
 from robust import Guard, Report, Unusable
 from robust.data.examples import EXAMPLES, samples
-from robust.metrics import VAELoss
-from robust.models.world import World
 
 DIGITS = samples()["mnist_images"].float() / 255
 
@@ -21,8 +19,8 @@ DIGITS = samples()["mnist_images"].float() / 255
 @pytest.fixture(scope="module")
 def fast():
     """A guard with the VAE loss alone."""
-    world = World.load()
-    return Guard(world.nets["lenet"], [VAELoss(world.nets["vae"])], world.reference, rule="vae_loss")
+    whole = Guard.load()
+    return Guard(whole.classifier, [whole.metrics["vae_loss"]], whole.reference, rule="vae_loss")
 
 
 def digit(place: int) -> np.ndarray:
@@ -93,9 +91,8 @@ from itertools import cycle, islice
 from robust import Guard
 from robust.data.examples import samples
 from robust.metrics import VAELoss
-from robust.models.world import World
-world = World.load()
-guard = Guard(world.nets["lenet"], [VAELoss(world.nets["vae"])], world.reference, rule="vae_loss")
+whole = Guard.load()
+guard = Guard(whole.classifier, [whole.metrics["vae_loss"]], whole.reference, rule="vae_loss")
 images = cycle(samples()["mnist_images"])
 def peak_mb(count):
     for _ in guard.stream(((image.float() / 255).clone() for image in islice(images, count)), 64, prepared=True):

@@ -17,11 +17,11 @@ from PIL import Image
 from robust import Guard, Report
 from robust.data.examples import EXAMPLES, own_examples
 from robust.data.image_sets import TITLES
+from robust.data.subjects import Subject
 from robust.decision.rule import ALL, ANY, OLD_NAMES, Rates, Rule
-from robust.fitting import OWN, FittedGuard
 from robust.inputs.prepare import Prepared
 from robust.metrics.registry import metric_class
-from robust.models.world import World, is_fitted, worlds
+from robust.models.store import OWN, worlds
 from robust.serving.source import GuardSource
 
 PREFERRED_COMPARISON = "fashion-mnist"
@@ -91,24 +91,27 @@ def known_worlds() -> list[str]:
     return list(dict.fromkeys([*given_guards(), *worlds()])) or ["mnist"]
 
 
-def load_world() -> World:
-    """The chosen world. Raises DamagedWorld, and ValueError for a guard without its classifier."""
-    return _loaded(chosen_world())[0]
-
-
 def default_guard() -> Guard:
-    """The chosen world's guard with default thresholds; shared by all visitors, so nobody changes it."""
-    return _loaded(chosen_world())[1]
+    """The chosen guard with default thresholds; shared by all visitors, so nobody changes it.
+
+    Raises DamagedWorld, and ValueError for a guard without its classifier.
+    """
+    return _loaded(chosen_world())
 
 
 @st.cache_resource(show_spinner="Loading the nets …")
-def _loaded(name: str) -> tuple[World, Guard]:
-    source = given_guards().get(name) or GuardSource(name)
-    if is_fitted(source.folder):
-        guard = source.load()
-        return guard.world, guard
-    world = World.load(source.folder)
-    return world, Guard.of(world)
+def _loaded(name: str) -> Guard:
+    return (given_guards().get(name) or GuardSource(name)).load()
+
+
+def guard_subject() -> Subject:
+    """What the chosen guard's pictures show, and the words for it."""
+    return default_guard().contents.subject
+
+
+def comparison_sets() -> list[str]:
+    """Names of the sets of images, none of its own, on which the chosen guard was scored."""
+    return list(default_guard().contents.comparisons)
 
 
 def needs(metric: str) -> None:
@@ -120,20 +123,20 @@ def needs(metric: str) -> None:
 
 def classifier_name(first: bool = False) -> str:
     """What people call the classifier of the chosen world; `first` in its sentence or not."""
-    if not isinstance(default_guard(), FittedGuard):
+    if default_guard().contents.ships:
         return "LeNet"
     return "The classifier" if first else "the classifier"
 
 
 def reference_title() -> str:
     """What people call the test set that the chosen world's reference was taken from."""
-    name = load_world().in_distribution
+    name = default_guard().contents.dataset
     return "Your test set" if name == OWN else f"{set_title(name)} test"
 
 
 def class_name(label: int) -> str:
     """What people call a class of the chosen world."""
-    return load_world().subject.classes[label]
+    return default_guard().class_name(label)
 
 
 # --- Pictures ------------------------------------------------------------------------------------------------------
@@ -146,7 +149,7 @@ def judge(picture: bytes) -> tuple[Prepared, Report]:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _judge(world: str, picture: bytes) -> tuple[Prepared, Report]:
-    guard = _loaded(world)[1]
+    guard = _loaded(world)
     prepared = guard.prepare(picture)
     return prepared, guard.inspect_prepared(prepared.pixels.unsqueeze(0))[0]
 
@@ -157,10 +160,10 @@ def good_examples() -> list[str]:
 
 
 def _own_examples(name: str) -> dict[str, Callable[[], Image.Image]]:
-    world, guard = _loaded(name)
-    if not isinstance(guard, FittedGuard):
-        return own_examples(world.in_distribution, world.folder)
-    pictures = guard.fingerprint["images"][:SHOWN].permute(0, 2, 3, 1).numpy()
+    contents = _loaded(name).contents
+    if contents.ships:
+        return own_examples(contents.dataset, contents.folder)
+    pictures = contents.fingerprint["images"][:SHOWN].permute(0, 2, 3, 1).numpy()
     return {
         f"Test image {place}": partial(Image.fromarray, picture.squeeze()) for place, picture in enumerate(pictures, 1)
     }
@@ -173,7 +176,7 @@ def examples() -> list[str]:
 
 def talk_steps() -> list[str]:
     """The examples that talk mode steps through."""
-    good_and_odd = TALK.get(load_world().in_distribution) or (*good_examples()[:3], "Digit 7")
+    good_and_odd = TALK.get(default_guard().contents.dataset) or (*good_examples()[:3], "Digit 7")
     return [*good_and_odd, *NONSENSE]
 
 
@@ -256,8 +259,8 @@ class Settings:
 
     def rates(self, decides: str) -> Rates:
         """FPR and FNR at the current thresholds when "any", "all" or one metric decides."""
-        world = load_world()
-        return self.rule.deciding(decides).rates(world.reference, world.scores[self.comparison])
+        guard = default_guard()
+        return self.rule.deciding(decides).rates(guard.reference, guard.scores[self.comparison])
 
 
 # --- The URL: one parameter for each metric's threshold, and these -------------------------------------------------
@@ -267,7 +270,7 @@ _STATE = {"rule": "rule", "set": "comparison", "example": "example", "step": "ta
 
 
 def _defaults() -> dict:
-    guard, sets = default_guard(), load_world().comparison_sets
+    guard, sets = default_guard(), comparison_sets()
     comparison = PREFERRED_COMPARISON if PREFERRED_COMPARISON in sets else sets[0]
     others = {
         "rule": guard.rule.decides,
@@ -323,7 +326,7 @@ def _read(name: str, text: str) -> float | int | str:
         return value
     choices = {
         "rule": {rule: rule for rule in rules()} | OLD_NAMES,
-        "set": {known: known for known in load_world().comparison_sets},
+        "set": {known: known for known in comparison_sets()},
         "example": {example: example for example in examples()},
         "step": {str(step): step for step in range(1, len(talk_steps()) + 1)},
         "plot": {metric: metric for metric in guard.metrics},

@@ -2,18 +2,18 @@
 
 import streamlit as st
 
-from pages.components.session.session import default_guard, load_world, set_title
+from pages.components.session.session import default_guard, guard_subject, set_title
 from robust.evaluation.blind_spots import blind_spot
 
 
 def show_blind_spot(comparison: str) -> None:
     """Say so where the VAE loss is blind to a set, and which metrics survive, at the default thresholds."""
-    world, guard = load_world(), default_guard()
-    found = blind_spot(world.reference, world.scores[comparison], guard.rule)
+    guard = default_guard()
+    found = blind_spot(guard.reference, guard.scores[comparison], guard.rule)
     if found is None:
         return
     titles = {name: metric.title for name, metric in guard.metrics.items()}
-    name, good = set_title(comparison), world.subject.plural
+    name, good = set_title(comparison), guard_subject().plural
     shares = ", ".join(f"{titles[metric]} **{share:.1%}**" for metric, share in found.accepted.items())
     survivors = " and ".join(titles[metric] for metric in found.survivors)
     verdict = f"✓ What survives: {survivors}." if survivors else "⊘ No metric refuses most of them."

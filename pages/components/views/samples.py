@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from pages.components.session.session import load_world
+from pages.components.session.session import default_guard
 from robust.data.examples import samples
 from robust.decision.tradeoff import Scores
 
@@ -19,7 +19,7 @@ def shipped_scores(name: str) -> Scores | None:
     """The columns of a set's reference scores for its shipped images, or None when none of its images ship."""
     if name not in SHIPPED:
         return None
-    columns = load_world().scores[name]
+    columns = default_guard().scores[name]
     places = np.concatenate([np.flatnonzero(columns["label"] == label)[:PER_CLASS] for label in range(10)])
     return {column: values[places] for column, values in columns.items()}
 

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from pages.components.session.session import chosen_world, classifier_name, default_guard, judge, load_world
+from pages.components.session.session import chosen_world, classifier_name, default_guard, judge
 from pages.components.style.style import as_data_url
 from pages.components.views.pictures import as_picture, heat, name_of
 from robust import Report
@@ -47,14 +47,14 @@ def explain(picture: bytes) -> Explanation:
 @st.cache_data(max_entries=256, show_spinner=False)
 def _explain(world: str, picture: bytes) -> Explanation:
     report, guard = judge(picture)[1], default_guard()
-    metrics, world, tails = guard.metrics, load_world(), {}
+    metrics, tails = guard.metrics, {}
     if surprise := metrics.get("surprise"):
         scores = surprise.part_scores(report.pixels.unsqueeze(0), torch.tensor([report.prediction]))
         tails = {name: float(p[0]) for name, p in surprise.tail_probabilities(scores).items()}
     return Explanation(
         walk(metrics["delta_z"], report.pixels, report.prediction, steps=1, beyond=0) if "delta_z" in metrics else None,
         vae_parts(metrics["vae_loss"].vae, report.pixels) if "vae_loss" in metrics else None,
-        nearest_training_images(world, report.pixels) if world.training_images is not None else None,
+        nearest_training_images(guard.contents.training, report.pixels) if guard.contents.training else None,
         tails,
     )
 

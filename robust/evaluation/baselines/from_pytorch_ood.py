@@ -6,96 +6,58 @@ of large nets (ASH, SCALE, LTS, RankFeat, Gram, NACUE, MultiMahalanobis); and Op
 other images are in the batch. Parameters are the papers' or the library's defaults: tuning them would take outliers.
 """
 
-from dataclasses import dataclass
-
-import numpy as np
-import torch
 from torch import Tensor
 
-from robust.evaluation.baselines.features import Features
-from robust.metrics import Metric
+from robust.metrics import Metric, Parts
+from robust.metrics.pytorch_ood import PytorchOOD
+from robust.models.classifier import AnyClassifier
+
+DETECTORS = (  # title, what it computes, its name in pytorch-ood, arguments
+    ("MSP", "The largest softmax probability, low for outliers", "MaxSoftmax", {}),
+    ("max logit", "The largest logit, low for outliers", "MaxLogit", {}),
+    ("energy", "−log Σ exp of the logits", "EnergyBased", {}),
+    ("entropy", "The entropy of the softmax probabilities", "Entropy", {}),
+    ("GEN", "A generalised entropy of the softmax probabilities", "GEN", {}),
+    ("KL matching", "KL divergence from the class's mean probabilities", "KLMatching", {}),
+    ("ODIN", "MSP at temperature 1,000 after one step towards the prediction", "ODIN", {}),
+    ("Mahalanobis", "Mahalanobis distance to the nearest class mean in the features", "Mahalanobis", {}),
+    ("relative Mahalanobis", "Mahalanobis distance less that to the mean of all classes", "RMD", {}),
+    ("class Gaussians", "Likelihood of the features under one Gaussian for each class", "GMM", {}),
+    ("KNN", "Distance to the 50th nearest training image in the features, normalised", "KNN", {}),
+    ("NNGuide", "Energy, guided by the 10 nearest training images", "NNGuide", {}),
+    ("ViM", "Energy against the features' part outside the training set's principal space", "ViM", {"d": None}),
+    ("ReAct", "Energy after clipping features at their 90th percentile", "ReAct", {}),
+    ("VRA", "Energy after clipping features at both ends", "VRA", {}),
+    ("DICE", "Energy from the 10 % strongest weights", "DICE", {"p": 0.9}),
+    ("fDBD", "Distance of the features to the decision boundaries", "fDBD", {}),
+    ("SHE", "Inner product of the features with the class's mean", "SHE", {}),
+    ("NCI", "Angle of the features to the class's weights", "NCI", {}),
+    ("pNML", "Regret of the last layer against a learner that knows the label", "PNML", {}),
+)
 
 
-@dataclass(frozen=True)
-class Fitting:
-    """LeNet's features (N, features) and the labels (N,) of the training images."""
-
-    features: Tensor
-    labels: Tensor
-
-
-class PytorchOOD(Metric):
-    """A detector of pytorch-ood on LeNet. Its outlier scores are high for outliers."""
-
-    refuses = "high"
-
-    def __init__(self, title: str, about: str, detector, features: Features, training: Fitting):
-        """Fits the detector where it needs it. `about` says in one sentence what it computes."""
-        from pytorch_ood import api
-
-        self.name = title.lower().replace(" ", "_").replace("-", "_")
-        self.title, self.detector, self.features = title, detector, features
-        paper = detector.info.paper
-        self.about = f"{about} ({paper.venue} {paper.year})." if paper else f"{about}."
-        if isinstance(detector, api.LogitsDetector):
-            self.kind = "logits"
-        elif isinstance(detector, api.FeaturesDetector):
-            self.kind = "features"
-        elif isinstance(detector, api.FeatureMapsDetector):
-            self.kind = "feature_maps"
-        else:
-            self.kind = "images"
-        if detector.requires_fit:
-            self._method("fit")(self._input(training.features), training.labels)
-
-    def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
-        if self.kind == "images":
-            found = self.detector.predict(images)
-        else:
-            found = self._method("predict")(self._input(self.features(images)))
-        return found.detach().double().numpy()
-
-    def _method(self, verb: str):
-        """fit_logits, predict_features, ...: the library names them by what they take."""
-        return getattr(self.detector, f"{verb}_{self.kind}")
-
-    @torch.no_grad()
-    def _input(self, features: Tensor) -> Tensor:
-        return self.features.lenet.head(features) if self.kind == "logits" else features
-
-
-def pytorch_ood_metrics(features: Features, training: Fitting) -> list[Metric]:
-    """Every detector of pytorch-ood that fits LeNet; none where the library is not installed."""
+def pytorch_ood_metrics(classifier: AnyClassifier, features: Tensor, logits: Tensor, labels: Tensor) -> list[Metric]:
+    """Every detector of pytorch-ood that fits the classifier, fitted to the features (N, features), logits (N, classes) and
+    labels (N,) of its training images; none where the library is not installed."""
     try:
-        from pytorch_ood import detector as ood
+        import pytorch_ood  # noqa: F401
     except ImportError:
         return []
-    lenet, head = features.lenet, features.lenet.head
-    linear = head[-1]
-    every = [
-        ("MSP", "The largest softmax probability, low for outliers", ood.MaxSoftmax(lenet)),
-        ("max logit", "The largest logit, low for outliers", ood.MaxLogit(lenet)),
-        ("energy", "−log Σ exp of the logits", ood.EnergyBased(lenet)),
-        ("entropy", "The entropy of the softmax probabilities", ood.Entropy(lenet)),
-        ("GEN", "A generalised entropy of the softmax probabilities", ood.GEN(lenet)),
-        ("KL matching", "KL divergence from the class's mean probabilities", ood.KLMatching(lenet)),
-        ("ODIN", "MSP at temperature 1,000 after one step towards the prediction", ood.ODIN(lenet)),
-        ("Mahalanobis", "Mahalanobis distance to the nearest class mean in LeNet's features", ood.Mahalanobis(None)),
-        ("relative Mahalanobis", "Mahalanobis distance less that to the mean of all classes", ood.RMD(None)),
-        ("class Gaussians", "Likelihood of LeNet's features under one Gaussian for each class", ood.GMM(None)),
-        ("KNN", "Distance to the 50th nearest training image in LeNet's features, normalised", ood.KNN(None)),
-        ("NNGuide", "Energy, guided by the 10 nearest training images", ood.NNGuide(None, head)),
-        (
-            "ViM",
-            "Energy against the features' part outside the training set's principal space",
-            ood.ViM(None, d=linear.in_features // 2, w=linear.weight, b=linear.bias),
-        ),
-        ("ReAct", "Energy after clipping features at their 90th percentile", ood.ReAct(None, head)),
-        ("VRA", "Energy after clipping features at both ends", ood.VRA(None, head)),
-        ("DICE", "Energy from the 10 % strongest weights", ood.DICE(None, w=linear.weight, b=linear.bias, p=0.9)),
-        ("fDBD", "Distance of the features to the decision boundaries", ood.fDBD(None, linear)),
-        ("SHE", "Inner product of the features with the class's mean", ood.SHE(None, head)),
-        ("NCI", "Angle of the features to the class's weights", ood.NCI(None, linear)),
-        ("pNML", "Regret of the last layer against a learner that knows the label", ood.PNML(None, head)),
-    ]
-    return [PytorchOOD(title, about, detector, features, training) for title, about, detector in every]
+    found = []
+    for title, about, detector, arguments in DETECTORS:
+        if "d" in arguments:
+            if classifier.head is None:
+                continue
+            arguments = {"d": classifier.head.in_features // 2}
+        try:
+            metric = PytorchOOD.build(Parts(classifier), detector, **arguments)
+        except ValueError:  # it asks for a last layer that a black box does not show
+            continue
+        paper = metric.detector.info.paper
+        metric.name, metric.title = title.lower().replace(" ", "_").replace("-", "_"), title
+        metric.about = f"{about} ({paper.venue} {paper.year})." if paper else f"{about}."
+        if metric.detector.requires_fit:
+            inputs = logits if metric.takes == "logits" else features
+            metric.load_state({"inputs": inputs, "labels": labels})
+        found.append(metric)
+    return found
