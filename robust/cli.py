@@ -297,9 +297,13 @@ def benchmark():
 @guard_option
 @classifier_option
 @dataset_option
-@click.option("--digits", default=200, show_default=True, help="Test images to search.")
-@click.option("--algorithm-2", default=200, show_default=True, help="Images for Algorithm 2: about 10 seconds each.")
-@click.option("--algorithm-1", default=5, show_default=True, help="Images for Algorithm 1: about 40 seconds each.")
+@click.option("--digits", default=200, show_default=True, type=click.IntRange(1), help="Test images to search.")
+@click.option(
+    "--algorithm-2", default=200, show_default=True, type=click.IntRange(1), help="For Algorithm 2: 10 seconds each."
+)
+@click.option(
+    "--algorithm-1", default=5, show_default=True, type=click.IntRange(1), help="For Algorithm 1: 40 seconds each."
+)
 def search(guard, classifier, dataset, digits, algorithm_2, algorithm_1):
     """The δz search against the published, foolbox's, and a long run of itself.
 
@@ -368,6 +372,7 @@ def batch(guard, classifier, images, searched, ray):
 
 @benchmark.command()
 @guard_option
+@classifier_option
 @click.option("--count", default=30, show_default=True, type=click.IntRange(1), help="Sheets of each kind.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Chooses writers, pens and light.")
 @click.option(
@@ -377,7 +382,7 @@ def batch(guard, classifier, images, searched, ray):
 @click.option(
     "--failures", type=click.Path(path_type=Path, dir_okay=False), help="PNG to show the failing pictures on."
 )
-def inputs(guard, count, seed, folders, failures):
+def inputs(guard, classifier, count, seed, folders, failures):
     """Digits on paper of many kinds, rendered and your own: how many are read and accepted.
 
     For guards of digits, which find them on the paper: a guard that Guard.fit made takes pictures as they are.
@@ -388,7 +393,7 @@ def inputs(guard, count, seed, folders, failures):
 
     if read_manifest(guard_folder(guard))["reader"] != CENTRED:
         raise click.UsageError("This guard takes pictures as they are: it does not look for digits on paper.")
-    loaded = load_guard(guard, None, metrics=("surprise",))
+    loaded = load_guard(guard, classifier, metrics=("surprise",))
     try:
         tables, outcomes = run(loaded, loaded.contents.folder, count, seed, list(folders))
     except (FileNotFoundError, ValueError) as error:

@@ -156,13 +156,13 @@ def calibrated_scores(guard: Guard, name: str, chosen: Tensor, predictions: Tens
 def combinations(metrics: dict[str, Metric], reference: dict[str, np.ndarray], guard: Guard) -> list[Combination]:
     """Rules and products of the metrics, calibrated on good scores, and the guard's default rule where it is a rule of
     several metrics."""
-    published = [metrics[name] for name in PUBLISHED]
-    titles = [metric.title for metric in published]
-    found = [
-        Combination(EITHER, f"either: {', '.join(titles)}", EITHER, published, reference),
-        Combination(BOTH, f"both: {', '.join(titles)}", BOTH, published, reference),
-    ]
-    for names in PAIRS:
+    found = []
+    if set(PUBLISHED) <= metrics.keys():
+        published = [metrics[name] for name in PUBLISHED]
+        titles = ", ".join(metric.title for metric in published)
+        found.append(Combination(EITHER, f"either: {titles}", EITHER, published, reference))
+        found.append(Combination(BOTH, f"both: {titles}", BOTH, published, reference))
+    for names in (pair for pair in PAIRS if set(pair) <= metrics.keys()):
         parts = [metrics[name] for name in names]
         title = " × ".join(part.title for part in parts)
         found.append(Combination("_x_".join(names), title, PRODUCT, parts, reference))
