@@ -7,9 +7,12 @@ from types import MappingProxyType
 from typing import ClassVar, Self
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from robust.decision.thresholds import Side
+
+BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -91,3 +94,17 @@ class Metric(ABC):
         `predictions` (N,) int64 are the classes the classifier gives to the images. A score does
         not depend on which other images are in the batch.
         """
+
+
+def drawn(images: Tensor, most: int) -> Tensor:
+    """At most `most` of the images (N, ...), drawn by chance, always the same."""
+    if len(images) <= most:
+        return images
+    return images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:most]]
+
+
+@torch.no_grad()
+def features_of(compute: Callable[[Tensor], Tensor], images: Tensor, most: int) -> Tensor:
+    """What `compute` makes (n, features) of at most `most` training images uint8 (N, channels, size, size), in parts."""
+    parts = [compute(part.float() / 255) for part in drawn(images, most).split(BATCH)]
+    return torch.cat(parts)

@@ -1,66 +1,97 @@
-"""Any classifier as the guard needs it: images in, logits out, with gradients where there are some."""
+"""Any classifier as the guard needs it: images in, logits out, with gradients and a view of its inside where there are some."""
 
+import copy
 import threading
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 ALIKE = 0.02  # probabilities this near to each other are the same answer
+LONGEST = 32  # side of the pixels that stand in for features
+SETTINGS = ("gives_probabilities", "has_gradients", "layout", "single", "classes", "features_of")
+HINT = "It must give logits or probabilities of shape (N, classes) for N images."
+
+Output = Literal["logits", "probabilities"]
 
 
 class AnyClassifier:
     """Images (N, channels, size, size) in [0, 1] to logits (N, classes), from whatever classifies.
 
-    - a torch module is put into evaluation mode, and called on the device of its parameters;
-    - anything with `predict_proba` (scikit-learn) gets a numpy array (N, channels * size * size), float32;
-    - any other callable gets the tensor, on the CPU.
+    - a torch module: a private copy in evaluation mode, so that neither training nor a switch back to train mode changes
+      the guard's answers, and the caller's module is left as it was. (One that cannot be copied is used itself, in
+      evaluation mode during each call.) `Guard.refit` takes later weights.
+    - anything with `predict_proba` (scikit-learn), or `predict` alone, gets an array (N, channels * size * size), float32;
+    - an ONNX Runtime session gets an array float32, in the layout of its input;
+    - any other callable gets the tensor; one that fails on it gets it as (N, size, size, channels), as Keras wants it.
 
-    Outputs may be tensors, arrays or lists. They are taken as probabilities when every row is non-negative and sums
-    to 1, and as logits otherwise; this is decided once, by `probe`.
+    Outputs may be tensors, arrays, lists, objects or dicts with `logits`, or tuples that begin with them. One column is the
+    second of two classes. `probe` finds out what they are, and `settings` keeps it.
     """
 
-    def __init__(self, classifier, gives_probabilities: bool = False, has_gradients: bool = False):
-        if not (callable(classifier) or hasattr(classifier, "predict_proba")):
+    def __init__(
+        self,
+        classifier,
+        gives_probabilities: bool = False,
+        has_gradients: bool = False,
+        layout: Literal["NCHW", "NHWC"] = "NCHW",
+        single: bool = False,
+        classes: list | None = None,
+        features_of: str | None = None,
+        features: Callable[[Tensor], Tensor] | None = None,
+        device: str | torch.device | None = None,
+    ):
+        """`classes`: the labels of a classifier that has `predict` alone. `features_of`: the name of the submodule whose
+        output `features` gives; `features`: a function that gives them. `device`: where a torch module works.
+
+        Raises ValueError for what is no classifier, and where the device or the submodule is not there.
+        """
+        if not (callable(classifier) or any(hasattr(classifier, name) for name in ("predict_proba", "predict", "run"))):
             raise ValueError(
                 f"The classifier ({type(classifier).__name__}) can neither be called with images nor has it "
                 "predict_proba: give a torch module, a scikit-learn classifier with probabilities, or a function."
             )
         self.classifier = classifier
         self.gives_probabilities, self.has_gradients = gives_probabilities, has_gradients
-        self.device = torch.device("cpu")
-        if isinstance(classifier, nn.Module):
-            classifier.eval()
-            self.device = next((parameter.device for parameter in classifier.parameters()), self.device)
+        self.layout, self.single, self.classes, self.features_of = layout, single, classes, features_of
+        self._features = features
+        self.module = _private_copy(classifier) if isinstance(classifier, nn.Module) else None
+        self.device = _place(self.module, device)
+        self._watched = threading.local()
+        if features_of is not None and features_of not in dict(self.module.named_modules() if self.module else ()):
+            raise ValueError(f"The classifier has no submodule named {features_of} to take features from.")
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "_watched"}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _watched=threading.local())
 
     @classmethod
-    def probe(cls, classifier, images: Tensor) -> "AnyClassifier":
+    def probe(cls, classifier, images: Tensor, output: Output | None = None, **options) -> "AnyClassifier":
         """Try a classifier on images (N, channels, size, size), at least 16, and find out what it gives.
 
+        `output` says it where values could be taken for either. `options` are those of the constructor.
         Raises ValueError when it fails on them, when its output does not fit, when it answers the same images
         differently a second time, and when it answers all of them with one class.
         """
-        wrapped = cls(classifier)
-        try:
-            with torch.no_grad():
-                outputs = torch.cat([wrapped._output(part) for part in images.split(256)])
-                again = wrapped._output(images[:8])
-        except UnfitOutput:
-            raise
-        except Exception as error:  # whatever the caller's classifier raises
-            raise ValueError(
-                f"The classifier failed on images of shape {tuple(images.shape[1:])} (channels, height, width), floats "
-                f"from 0 to 1: {type(error).__name__}: {error}"
-            ) from error
-        sums = outputs.sum(1)
-        wrapped.gives_probabilities = bool((outputs >= 0).all() and ((sums - 1).abs() < 1e-3).all())
-        first, second = (wrapped._logits(part).softmax(1) for part in (outputs[:8], again))
+        if output not in (None, "logits", "probabilities"):
+            raise ValueError(f'output is "logits" or "probabilities", not {output!r}.')
+        wrapped = cls(classifier, **options)
+        with torch.no_grad():
+            first = wrapped._find_layout(images[:8])
+            outputs = torch.cat([wrapped._output(part) for part in images.split(256)])
+        wrapped.gives_probabilities = _are_probabilities(outputs, wrapped.single, output)
+        first, second = (wrapped._logits(part).softmax(1) for part in (outputs[:8], first))
         if not torch.allclose(first, second, rtol=0, atol=ALIKE):
             raise ValueError(
                 "The classifier answers the same images differently a second time, in a smaller batch: switch off "
                 "dropout and whatever else is random or depends on the batch (evaluation mode)."
             )
-        classes = outputs.argmax(1).unique()
+        classes = wrapped._logits(outputs).argmax(1).unique()
         if len(classes) == 1:
             raise ValueError(
                 f"The classifier answers class {int(classes)} to all of {len(images)} test images, so there is nothing "
@@ -69,32 +100,80 @@ class AnyClassifier:
         wrapped.has_gradients = wrapped.finds_gradients(images[:16])
         return wrapped
 
+    def settings(self) -> dict:
+        """What `probe` found out, as JSON knows it: arguments of the constructor."""
+        return {name: getattr(self, name) for name in SETTINGS}
+
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N, classes), float32 on the CPU. Raises UnfitOutput for an output that does not fit."""
         return self._logits(self._output(images))
 
+    # --- Its inside -----------------------------------------------------------------------------------------------
+
     @property
     def head(self) -> nn.Linear | None:
         """The last fully connected layer of a torch module; None where there is none."""
-        modules = self.classifier.modules() if isinstance(self.classifier, nn.Module) else ()
+        modules = self.module.modules() if self.module else ()
         return next((module for module in reversed([*modules]) if isinstance(module, nn.Linear)), None)
 
+    @property
+    def convolutions(self) -> list[nn.Module]:
+        """The convolutions of a torch module, in order."""
+        modules = self.module.modules() if self.module else ()
+        return [module for module in modules if isinstance(module, nn.Conv2d)]
+
+    @property
+    def has_layers(self) -> bool:
+        return bool(self.convolutions)
+
     def features(self, images: Tensor) -> Tensor:
-        """What enters the `head` for images (N, channels, size, size): (N, features). For black boxes, their pixels."""
-        if self.head is None:
-            return images.flatten(1)
-        caught, thread = [], threading.get_ident()
+        """What enters the last layer for images (N, channels, size, size), or what was named: (N, features).
 
-        def catch(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        Maps are averaged over their places. For black boxes, the pixels, of larger images shrunk to 32.
+        """
+        if self._features is not None:
+            return torch.as_tensor(self._features(images)).flatten(1).float().cpu()
+        if self.module is None or not (self.head or self.convolutions or self.features_of):
+            small = F.adaptive_avg_pool2d(images, LONGEST) if images.shape[-1] > LONGEST else images
+            return small.flatten(1)
+        return self._inside(images)["features"]
+
+    def layer(self, images: Tensor, depth: float) -> Tensor:
+        """What a convolution gives for images: maps (N, channels, height, width). depth: 0 is the first, 1 the last."""
+        return self._inside(images)[_at(depth, self.convolutions)]
+
+    def _inside(self, images: Tensor) -> dict[str | int, Tensor]:
+        """Features, and every convolution that `robust.metrics.layers` asks for, of one pass; the last batch of each thread
+        is remembered, since several metrics ask for it in turn."""
+        if getattr(self._watched, "images", None) is images:
+            return self._watched.found
+        found: dict[str | int, Tensor] = {}
+        thread, convolutions = threading.get_ident(), self.convolutions
+
+        def keep(name: str | int, value: Tensor) -> None:
             if threading.get_ident() == thread:  # others may use the classifier at the same time
-                caught.append(inputs[0])
+                found[name] = value.detach().float().cpu()
 
-        hook = self.head.register_forward_pre_hook(catch)
+        wanted = {_at(depth, convolutions) for depth in (0.0, 0.7)} if convolutions else ()
+        hooks = [convolutions[i].register_forward_hook(lambda _, inputs, output, i=i: keep(i, output)) for i in wanted]
+        hooks.append(self._hook_features(lambda value: keep("features", value)))
         try:
-            self._output(images)
+            with torch.no_grad():
+                self._output(images)
         finally:
-            hook.remove()
-        return caught[-1].flatten(1).float().cpu()
+            for hook in hooks:
+                hook.remove()
+        features = found["features"]
+        found["features"] = features.flatten(2).mean(2) if features.ndim == 4 else features.flatten(1)
+        self._watched.images, self._watched.found = images, found
+        return found
+
+    def _hook_features(self, keep: Callable[[Tensor], None]):
+        if self.features_of is not None:
+            named = self.module.get_submodule(self.features_of)
+            return named.register_forward_hook(lambda _, inputs, output: keep(output))
+        last = self.head or self.convolutions[-1]
+        return last.register_forward_pre_hook(lambda _, inputs: keep(inputs[0]))
 
     def finds_gradients(self, images: Tensor) -> bool:
         """Whether a gradient of the output reaches the images (N, channels, size, size)."""
@@ -108,35 +187,86 @@ class AnyClassifier:
                 return False
         return gradient is not None and bool(gradient.isfinite().all()) and bool(gradient.any())
 
+    # --- Its output -----------------------------------------------------------------------------------------------
+
+    def _find_layout(self, images: Tensor) -> Tensor:
+        """The output for some images; a callable that fails on (N, channels, size, size) is tried the other way round."""
+        try:
+            return self._output(images)
+        except Exception as error:  # whatever the caller's classifier raises
+            mistake = error
+        if self.module is None and not hasattr(self.classifier, "predict_proba"):
+            try:
+                self.layout = "NHWC"
+                return self._output(images)
+            except Exception:  # the first mistake says more
+                self.layout = "NCHW"
+        if isinstance(mistake, UnfitOutput):
+            raise mistake
+        raise ValueError(
+            f"The classifier failed on images of shape {tuple(images.shape[1:])} (channels, height, width), floats "
+            f"from 0 to 1: {type(mistake).__name__}: {mistake}"
+        ) from mistake
+
     def _logits(self, output: Tensor) -> Tensor:
-        # softmax(log p) = p
-        return output.clamp_min(torch.finfo(torch.float32).tiny).log() if self.gives_probabilities else output
+        if not self.gives_probabilities:
+            return torch.cat([torch.zeros_like(output), output], 1) if self.single else output
+        output = torch.cat([1 - output, output], 1) if self.single else output
+        return output.clamp_min(torch.finfo(torch.float32).tiny).log()  # softmax(log p) = p
 
     def _output(self, images: Tensor) -> Tensor:
-        if hasattr(self.classifier, "predict_proba"):
-            output = self.classifier.predict_proba(images.flatten(1).numpy())
-        else:
-            output = self.classifier(images.to(self.device))
-        try:
-            output = torch.as_tensor(output).float().cpu()
-        except (TypeError, ValueError, RuntimeError):
-            raise UnfitOutput(f"gives a {type(output).__name__}, which is no array of numbers") from None
-        if output.ndim != 2 or len(output) != len(images):
-            raise UnfitOutput(f"gives shape {tuple(output.shape)} for {len(images)} images")
-        if output.shape[1] < 2:
-            raise UnfitOutput("gives one number for each image; for two classes give both, such as 1 - p and p")
-        if not output.isfinite().all():
+        """What the classifier gives, as float32 (N, classes), or (N, 1) where it is single."""
+        rows = _as_rows(self._called(images))
+        if rows.ndim == 1 and len(rows) == len(images):
+            rows = rows.unsqueeze(1)
+        if rows.ndim != 2 or len(rows) != len(images) or rows.shape[1] == 0:
+            raise UnfitOutput(f"gives shape {tuple(rows.shape)} for {len(images)} images")
+        if not rows.isfinite().all():
             raise UnfitOutput("gives values that are not numbers (NaN or infinite)")
-        return output
+        self.single = rows.shape[1] == 1
+        return rows
+
+    def _called(self, images: Tensor):
+        if self.module is not None:
+            return self._module_called(images.to(self.device))
+        if hasattr(self.classifier, "predict_proba"):
+            return self.classifier.predict_proba(images.flatten(1).numpy())
+        if hasattr(self.classifier, "get_inputs"):  # ONNX Runtime
+            return self._session_called(images)
+        if callable(self.classifier):
+            return self.classifier(images if self.layout == "NCHW" else images.movedim(1, 3))
+        return self._one_hot(self.classifier.predict(images.flatten(1).numpy()))
+
+    def _module_called(self, images: Tensor):
+        if self.module is not self.classifier:
+            return self.module(images)
+        modes = {module: module.training for module in self.module.modules()}
+        try:
+            self.module.eval()
+            return self.module(images)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+
+    def _session_called(self, images: Tensor) -> np.ndarray:
+        wanted = self.classifier.get_inputs()[0]
+        turned = len(wanted.shape) == 4 and wanted.shape[3] == images.shape[1] != wanted.shape[1]
+        array = (images.movedim(1, 3) if turned else images).numpy().astype(np.float32)
+        return self.classifier.run(None, {wanted.name: np.ascontiguousarray(array)})[0]
+
+    def _one_hot(self, labels) -> Tensor:
+        labels = np.asarray(labels)
+        if self.classes is None:
+            known = getattr(self.classifier, "classes_", None)
+            self.classes = np.asarray(known if known is not None else np.unique(labels)).tolist()
+        return torch.from_numpy((labels[:, None] == np.asarray(self.classes)[None]).astype(np.float32))
 
 
 class UnfitOutput(ValueError):
     """The classifier's output is not what the guard needs."""
 
-    def __init__(self, what: str):
-        super().__init__(
-            f"The classifier {what}. It must give logits or probabilities of shape (N, classes) for N images."
-        )
+    def __init__(self, what: str, hint: str = HINT):
+        super().__init__(f"The classifier {what}. {hint}")
 
 
 def same_answers(expected: np.ndarray, given: np.ndarray) -> np.ndarray:
@@ -144,3 +274,68 @@ def same_answers(expected: np.ndarray, given: np.ndarray) -> np.ndarray:
     if expected.shape != given.shape:
         return np.zeros(len(expected), bool)
     return np.abs(expected - given).max(1) <= ALIKE
+
+
+def _at(depth: float, convolutions: list[nn.Module]) -> int:
+    return round(depth * (len(convolutions) - 1))
+
+
+def _private_copy(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode whose weights ask for no gradients; the module itself where it cannot be copied."""
+    try:
+        return copy.deepcopy(module).eval().requires_grad_(False)
+    except Exception:  # whatever a caller's module holds
+        return module
+
+
+def _place(module: nn.Module | None, device: str | torch.device | None) -> torch.device:
+    """Moves the module to the device, if one is named, and says where it is. Raises ValueError where that is not there."""
+    if module is None:
+        return torch.device("cpu")
+    if device is not None:
+        try:
+            module.to(device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise ValueError(f'There is no device "{device}" here: {str(error).splitlines()[0]}') from None
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+
+
+def _as_rows(output) -> Tensor:
+    """The numbers in whatever a classifier gives, float32 on the CPU. Raises UnfitOutput where there are none."""
+    if isinstance(output, dict) and "logits" in output:
+        output = output["logits"]
+    elif hasattr(output, "logits"):
+        output = output.logits
+    elif isinstance(output, (tuple, list)) and output and hasattr(output[0], "ndim") and output[0].ndim == 2:
+        output = output[0]
+    if hasattr(output, "numpy") and not isinstance(output, Tensor):
+        output = output.numpy()
+    try:
+        found = torch.as_tensor(output)
+    except (TypeError, ValueError, RuntimeError):
+        raise UnfitOutput(f"gives a {type(output).__name__}, which is no array of numbers") from None
+    if found.ndim == 1 and not found.is_floating_point():
+        raise UnfitOutput("gives labels", "Give its logits or probabilities, (N, classes), or an object with predict.")
+    return found.float().cpu()
+
+
+def _are_probabilities(outputs: Tensor, single: bool, said: Output | None) -> bool:
+    """Whether outputs (N, classes), or (N, 1), are probabilities. Raises ValueError where they are of several labels."""
+    if said is not None:
+        return said == "probabilities"
+    shares = bool(((outputs >= 0) & (outputs <= 1 + 1e-3)).all())
+    if single or not shares:
+        return shares
+    sums = outputs.sum(1)
+    rounded = next((unit for unit in (0.1, 0.01, 0.001) if _is_rounded(outputs, unit)), 0.0)
+    if bool(((sums - 1).abs() <= 5e-3 + rounded * outputs.shape[1] / 2).all()):
+        return True
+    raise ValueError(
+        f"The classifier gives values from 0 to 1 whose rows sum to {float(sums.min()):.2g} to {float(sums.max()):.2g}, as "
+        "one sigmoid for each label does: a guard needs one class for each image. If they are something else, say so: "
+        'output="logits" or output="probabilities".'
+    )
+
+
+def _is_rounded(values: Tensor, unit: float) -> bool:
+    return bool(((values / unit - (values / unit).round()).abs() < 1e-3).all())
