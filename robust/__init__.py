@@ -1,6 +1,7 @@
 """May I trust what this classifier just said?"""
 
-from robust.decision.thresholds import FPR, Percentile
+from robust.decision.choices import FPR, Percentile
+from robust.decision.promise import Promise
 from robust.guard import Guard
 from robust.inputs.decode import UnreadableImage, UnusableImage
 from robust.inputs.objects import EmptyImage
@@ -21,6 +22,7 @@ __all__ = [
     "Guard",
     "NotReliableClassification",
     "Percentile",
+    "Promise",
     "Report",
     "SeveralObjects",
     "UnreadableImage",

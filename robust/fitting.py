@@ -3,6 +3,7 @@
 `Guard.fit` and `Guard.calibrate` come here; this module knows nothing of the guard around what it makes.
 """
 
+import hashlib
 import shutil
 import tempfile
 import warnings
@@ -18,15 +19,27 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from robust.data.datasets import checksum, to_bytes, to_float
-from robust.data.examples import samples
-from robust.data.image_sets import fit as fit_to
-from robust.data.image_sets import noise
+from robust.data.datasets import checksum, to_float
+from robust.data.image_sets import TITLES
+from robust.data.probes import probes
 from robust.data.subjects import Subject
-from robust.decision.thresholds import FPR
+from robust.decision.choices import FPR
+from robust.decision.promise import Promise
 from robust.inputs.arrays import check_shape, image_set
 from robust.judge import Choices, Judge, single_metrics
-from robust.metrics import Energy, Evidence, Metric, Parts, Surprise, VAELoss, registry
+from robust.metrics import (
+    KNN,
+    Confidence,
+    EarlyLayers,
+    Energy,
+    Evidence,
+    Exposure,
+    LateLayers,
+    Metric,
+    Parts,
+    Surprise,
+    registry,
+)
 from robust.models import training
 from robust.models.classifier import AnyClassifier
 from robust.models.config import Config
@@ -38,7 +51,9 @@ PROBES = 1000  # test images that the classifier is tried on before training
 REFERENCE = 2000  # test images with a δz: minutes; an FPR of 5 % is then good to ±0.5 %
 BLACK_BOX_REFERENCE = 500  # each some 1,600 classifications; an FPR of 5 % is then good to ±1 %
 COMPARED, BLACK_BOX_COMPARED = 200, 20  # images of each comparison set
-SAMPLES = {"mnist": "mnist", "fashion-mnist": "fashion"}  # comparison sets that ship, and their keys there
+LARGEST_NET = 64  # pixels a side that the VAE, the GAN and the verifier are made for
+TWICE = 0.01  # share of the test images that may be training images, too, before that is an error
+BLIND = 0.5  # share of a set accepted from which on a guard is called blind to it
 BATCH = 32  # images scored for each tick of the progress bar
 
 
@@ -61,6 +76,7 @@ def fit(
     test_data,
     metrics: Sequence[str | Metric],
     fpr: float,
+    confidence: float | None,
     thresholds: Choices | None,
     rule: str | None,
     steps: int,
@@ -68,6 +84,7 @@ def fit(
     checkpoints: str | Path | None,
     labels,
     class_names: Sequence[str] | None,
+    **of_classifier,
 ) -> Fitted:
     """`Guard.fit`, which explains the arguments."""
     if steps < 1:
@@ -85,12 +102,10 @@ def fit(
         inverter_steps=steps,
         verifier_steps=steps,
     )
-    test = _test_images(test_data, config)
-    if torch.equal(train, test):
-        raise ValueError("test_data are the training images: give images that neither net nor classifier has seen.")
-    probes = test[_draw(len(test), PROBES)]
-    wrapped = AnyClassifier.probe(classifier, to_float(probes))
-    known = fingerprint(wrapped, probes)
+    test = _without_training_images(_test_images(test_data, config), train)
+    tried = test[_draw(len(test), PROBES)]
+    wrapped = AnyClassifier.probe(classifier, to_float(tried), **of_classifier)
+    known = fingerprint(wrapped, tried)
     config = replace(config, classes=known["answers"].shape[1])
     class_names = _class_names(class_names, config.classes)
     labels = None if labels is None else _labels(labels, len(train), config.classes)
@@ -99,11 +114,14 @@ def fit(
     untold = dict.fromkeys(
         [*(m.name for m in made), *single_metrics(made)], np.zeros(_scored_count(test, made, wrapped))
     )
-    judge = Judge(made, untold, {metric.name: FPR(fpr) for metric in made} | dict(thresholds or {}), rule)
+    chosen = FPR(fpr)
+    if confidence is not None and fpr > 0:
+        chosen = Promise(fpr, confidence)
+    judge = Judge(made, untold, {metric.name: chosen for metric in made} | dict(thresholds or {}), rule)
     for metric in made:
         metric.fit(train, labels, parts)
         if not metric.parts:
-            metric.scores(to_float(probes[:2]), torch.zeros(2, dtype=torch.int64))
+            metric.scores(to_float(tried[:2]), torch.zeros(2, dtype=torch.int64))
     names = class_names or map(str, range(config.classes))
     contents = Contents(config, Subject(tuple(names)), nets=dict(parts.nets), fingerprint=known)
     with _workplace(checkpoints, train) as folder:
@@ -113,6 +131,30 @@ def fit(
         judge, contents.comparisons = calibrated(judge, wrapped, contents, test)
     reference, decides = judge.reference, judge.rule.decides
     return Fitted(wrapped, made, reference, judge.choices, decides, None, class_names, contents)
+
+
+def refit(judge: Judge, contents: Contents, known: AnyClassifier, classifier, train_data, test_data) -> Fitted:
+    """`Guard.refit`, which explains the arguments. `known` is the classifier that was guarded before."""
+    train = image_set(train_data, "train_data")
+    check_shape(train, **contents.config.shape, what="train_data")
+    test = _without_training_images(_test_images(test_data, contents.config), train)
+    tried = test[_draw(len(test), PROBES)]
+    output = "probabilities" if known.gives_probabilities else "logits"
+    wrapped = AnyClassifier.probe(classifier, to_float(tried), output, features_of=known.features_of)
+    answers = fingerprint(wrapped, tried)
+    classes = answers["answers"].shape[1]
+    if classes != contents.config.classes:
+        raise ValueError(f"The guard knows {contents.config.classes} classes, and this classifier {classes}: fit anew.")
+    parts = Parts(wrapped, contents.nets)
+    made = [registry.build(metric.kind, parts, **metric.options()) for metric in judge.metrics.values()]
+    for metric in made:
+        metric.fit(train, None, parts)
+    untold = dict.fromkeys([*(m.name for m in made), *single_metrics(made)], np.zeros(len(test)))
+    contents = replace(contents, fingerprint=answers)
+    again = Judge(made, untold, judge.choices, judge.rule.decides)
+    again, contents.comparisons = calibrated(again, wrapped, contents, test)
+    names = contents.subject.classes
+    return Fitted(wrapped, made, again.reference, again.choices, again.rule.decides, None, names, contents)
 
 
 def calibrated(
@@ -128,10 +170,12 @@ def calibrated(
     reference = score_columns(classifier, single, images, "calibrate")
     for joined in (metric for metric in metrics if metric.parts):
         joined.calibrate(reference)
-        reference[joined.name] = joined.combine(reference)
+        reference[joined.name] = joined.combine_good()
     judge = judge.with_reference(reference)
     _warn_of_idle_metrics(judge)
-    return judge, _comparisons(classifier, metrics, images, contents.config)
+    comparisons = _comparisons(classifier, metrics, images)
+    _warn_of_blindness(judge, comparisons)
+    return judge, comparisons
 
 
 def score_columns(classifier, metrics: dict[str, Metric], images: Tensor, title: str) -> dict[str, np.ndarray]:
@@ -151,26 +195,32 @@ def score_columns(classifier, metrics: dict[str, Metric], images: Tensor, title:
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def _comparisons(
-    classifier, metrics: Sequence[Metric], test: Tensor, config: Config
-) -> dict[str, dict[str, np.ndarray]]:
-    """Scores of images that are none of the user's: noise, and the shipped digits and clothes unless they are his."""
+def _comparisons(classifier, metrics: Sequence[Metric], test: Tensor) -> dict[str, dict[str, np.ndarray]]:
+    """Scores of images that are not what the guard was fitted to, by set: see `robust.data.probes`."""
     is_slow = not getattr(classifier, "has_gradients", True) and any(m.name == "delta_z" for m in metrics)
-    most = BLACK_BOX_COMPARED if is_slow else COMPARED
-    every = len(samples()["mnist_labels"]) // most
-    sets = {"noise": (to_bytes(noise(most, config.size, config.channels)), torch.full((most,), -1))}
-    own = {image.numpy().tobytes() for image in test}
-    for name, key in SAMPLES.items():
-        shipped = samples()[f"{key}_images"]
-        if not any(image.numpy().tobytes() in own for image in shipped):
-            images = to_bytes(fit_to(to_float(shipped[::every]), **config.shape))
-            sets[name] = (images, samples()[f"{key}_labels"][::every])
+    sets = probes(test, BLACK_BOX_COMPARED if is_slow else COMPARED)
     found = {}
     for name, (images, labels) in sets.items():
         columns = score_columns(classifier, single_metrics(metrics), images, f"compare with {name}")
         columns |= {metric.name: metric.combine(columns) for metric in metrics if metric.parts}
         found[name] = columns | {"label": labels.numpy()}
     return found
+
+
+def blind_to(judge: Judge, comparisons: dict[str, dict[str, np.ndarray]]) -> dict[str, float]:
+    """The sets of which the rule accepts half or more, and the share that it accepts, 0..1."""
+    shares = {name: float((~judge.rule.refused(columns)).mean()) for name, columns in comparisons.items()}
+    return {name: share for name, share in shares.items() if share >= BLIND}
+
+
+def _warn_of_blindness(judge: Judge, comparisons: dict[str, dict[str, np.ndarray]]) -> None:
+    if found := blind_to(judge, comparisons):
+        sets = ", ".join(f"{TITLES.get(name, name)} ({share:.0%})" for name, share in found.items())
+        warnings.warn(
+            f"The rule accepts half or more of: {sets}. Where that matters, choose a larger FPR, give labels, or add a "
+            "metric; guard.self_test() shows every metric.",
+            stacklevel=4,
+        )
 
 
 def _warn_of_idle_metrics(judge: Judge) -> None:
@@ -193,9 +243,8 @@ def _build(
     asked = [metrics] if isinstance(metrics, str | Metric) else list(dict.fromkeys(metrics))
     if not asked:
         raise ValueError(f"metrics is empty: name one at least of {', '.join(registry.names())}, or give your own.")
-    # Energy says nothing where the classifier gives probabilities, and evidence learns from labels.
-    energy = [] if classifier.gives_probabilities else [Energy.name]
-    joined = [VAELoss.name, *([] if labels is None else [Evidence.name]), *energy]
+    asked = _that_fit(asked, config)
+    joined = surprise_parts(classifier, labels if config.size <= LARGEST_NET else None)
     named = [metric for metric in asked if isinstance(metric, str)]
     nets = _nets([registry.metric_class(name) for name in named + joined * (Surprise.name in named)], config)
     if "verifier" in nets and labels is None:
@@ -204,6 +253,45 @@ def _build(
     options = {Surprise.name: {"of": joined}}
     made = [registry.build(m, parts, **options.get(m, {})) if isinstance(m, str) else m for m in asked]
     return made, parts
+
+
+def surprise_parts(classifier: AnyClassifier, labels: Tensor | None) -> list[str]:
+    """What Surprise joins: what `benchmark guards` found best, of what the classifier shows and of what was given."""
+    sure = Confidence.name if classifier.gives_probabilities else Energy.name  # energy of probabilities is 0
+    layers = [EarlyLayers.name, *([LateLayers.name] if len(classifier.convolutions) > 1 else [])]
+    return [sure, KNN.name, *layers, Exposure.name, *([] if labels is None else [Evidence.name])]
+
+
+def _that_fit(metrics: list[str | Metric], config: Config) -> list[str | Metric]:
+    """Without those whose nets are made for smaller images; warns of them. Raises ValueError where none is left."""
+    if config.size <= LARGEST_NET:
+        return metrics
+    kinds = {m: registry.metric_class(m) if isinstance(m, str) else type(m) for m in metrics}
+    left_out = [metric for metric, kind in kinds.items() if kind.nets]
+    if left_out:
+        names = ", ".join(kinds[metric].title for metric in left_out)
+        said = f"{names}: left out, since the nets are made for images of at most {LARGEST_NET} pixels a side."
+        if len(left_out) == len(metrics):
+            raise ValueError(f"{said} Ask for surprise, or shrink the images.")
+        warnings.warn(said, stacklevel=5)
+    return [metric for metric in metrics if metric not in left_out]
+
+
+def _without_training_images(test: Tensor, train: Tensor) -> Tensor:
+    """The test images that are not among the training images; warns of those that are. Raises ValueError for many."""
+    known = {hashlib.sha256(image.numpy()).digest() for image in train}
+    twice = [i for i, image in enumerate(test) if hashlib.sha256(image.numpy()).digest() in known]
+    if len(twice) == len(test):
+        raise ValueError("test_data are the training images: give images that neither net nor classifier has seen.")
+    if not twice:
+        return test
+    said = f"{len(twice)} of {len(test)} test images are training images, too (the first is test image {twice[0]})"
+    if len(twice) > TWICE * len(test):
+        raise ValueError(f"{said}: give images that neither net nor classifier has seen.")
+    warnings.warn(f"{said}: they are left out.", stacklevel=4)
+    kept = torch.ones(len(test), dtype=torch.bool)
+    kept[twice] = False
+    return test[kept]
 
 
 def _labels(labels, count: int, classes: int) -> Tensor:

@@ -5,18 +5,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from robust.decision.choices import choice_as_json, choice_from_json
+from robust.decision.promise import CONFIDENCE
 from robust.decision.rule import ALL, ANY, OLD_NAMES
-from robust.decision.thresholds import choice_as_json, choice_from_json
+from robust.decision.selective import SelectiveRisk, selective_risk
 from robust.inputs.arrays import check_floats, check_shape, prepare_as_given
 from robust.inputs.prepare import Prepared, prepare
 from robust.judge import BATCH, DEFAULT_FPR, Choices, Judge, NotReliableClassification, Report, check_names
-from robust.metrics import DeltaZ, Metric, Parts, Surprise, VAELoss, registry
+from robust.metrics import Metric, Parts, Surprise, registry
 from robust.models.classifier import AnyClassifier
 from robust.models.fingerprint import check_fingerprint
 from robust.models.store import (
@@ -39,7 +42,6 @@ from robust.serving.stream import BATCH as STREAM_BATCH
 from robust.serving.stream import Unusable, stream
 
 DEFAULT_STEPS = 8000
-SHOWN = (DeltaZ.name, VAELoss.name, Surprise.name)  # what `Guard.fit` makes, in the order in which pages show it
 
 
 class Guard:
@@ -95,8 +97,9 @@ class Guard:
         classifier,
         train_data,
         test_data,
-        metrics: Sequence[str | Metric] = SHOWN,
+        metrics: Sequence[str | Metric] = (Surprise.name,),
         fpr: float = DEFAULT_FPR,
+        confidence: float | None = CONFIDENCE,
         thresholds: Choices | None = None,
         rule: str | None = None,
         steps: int = DEFAULT_STEPS,
@@ -104,35 +107,47 @@ class Guard:
         checkpoints: str | Path | None = None,
         labels=None,
         class_names: Sequence[str] | None = None,
+        output: Literal["logits", "probabilities"] | None = None,
+        features: str | Callable[[Tensor], Tensor] | None = None,
+        device: str | torch.device | None = None,
     ) -> "Guard":
-        """Train the metrics' nets on `train_data`, take thresholds from `test_data`, and guard the classifier.
+        """Fit metrics to `train_data`, take thresholds from `test_data`, and guard the classifier.
 
-        classifier: whatever gives logits or probabilities (N, classes) for images (N, channels, size, size) in [0, 1]:
-            a torch module, a function, or an object with predict_proba, which gets the images flattened in that order.
-            Rows that are non-negative and sum to 1 are taken as probabilities. `AnyClassifier` says the rest.
+        classifier: whatever gives logits or probabilities (N, classes) for images (N, channels, size, size) in [0, 1]: a
+            torch module, a scikit-learn classifier, an ONNX Runtime session, a function. `AnyClassifier` says the rest.
         train_data, test_data: tensors or arrays, uint8 or floats in [0, 1], or torch Datasets of (image, label); grey
-            or colour, 28 to 64 pixels square. Labels are not needed. At least 128 to train on, 100 to test on, and
-            none in both.
-        metrics: by name ("delta_z", "vae_loss", "surprise", "energy", "evidence"), or metrics of your own (`Metric`), or
-            detectors of pytorch-ood (`PytorchOOD`). Surprise joins VAE loss, energy where the classifier gives logits,
-            and evidence where there are `labels`. δz follows the classifier's gradients where there are some, and
-            otherwise asks it about some 1,600 generated images for every image it scores.
-        fpr: share of the test images that each metric may refuse, where `thresholds` says nothing else.
-        thresholds: metric name to a number, `FPR(0.01)` or `Percentile(95)`.
+            or colour, square, at least 28 pixels a side. At least 128 to train on, 100 to test on, and none in both.
+        metrics: by name, or metrics of your own (`Metric`), or detectors of pytorch-ood (`PytorchOOD`). By default Surprise,
+            which joins what takes seconds to fit: energy (or confidence), KNN, early and late layers, and exposure; and
+            evidence where there are `labels`. "vae_loss" and "delta_z" train nets for it, on images of at most 64 pixels.
+            δz follows the classifier's gradients where there are some, and otherwise asks it about some 1,600 generated
+            images for every image it scores.
+        fpr, confidence: each metric refuses at most this share of good images, with this confidence, where `thresholds`
+            says nothing else. Without a confidence (None) the share is counted on the test images: on others it is as
+            often larger as smaller.
+        thresholds: metric name to a number, `Promise(0.01)`, `FPR(0.01)` or `Percentile(95)`.
         rule: refuse when "any" metric does, when "all" do, or a metric's name; by default Surprise decides where it is
             among the metrics, else any.
-        steps: of each training stage. The default takes about an hour on two cores for 28 or 32 pixels, four times as
-            long for 64; the VAE alone takes a few minutes.
+        steps: of each training stage, for metrics that train nets. The default takes about an hour on two cores for δz, a
+            few minutes for VAE loss, at 28 or 32 pixels.
         checkpoints: a folder in which an interrupted fit resumes when it is started again with the same data; what it
             put there is removed when it is done.
         labels: classes (N,) of the training images, whole numbers, for the metrics that learn from them.
         class_names: what people call the classes, else their numbers.
+        output: "logits" or "probabilities", where the classifier's output could be taken for either.
+        features: what KNN compares: the name of a submodule, or a function of images; else what enters the last layer.
+        device: where a torch classifier works, such as "cuda".
 
         Raises ValueError, before it trains, for whatever does not fit.
         """
         from robust import fitting  # training is not needed to judge a picture
 
-        return cls(*fitting.fit(classifier, train_data, test_data, metrics, fpr, thresholds, rule, steps, seed, checkpoints, labels, class_names))  # fmt: skip
+        named = {"features_of": features} if isinstance(features, str) else {"features": features}
+        fitted = fitting.fit(
+            classifier, train_data, test_data, metrics, fpr, confidence, thresholds, rule, steps, seed, checkpoints,
+            labels, class_names, output=output, device=device, **named,
+        )  # fmt: skip
+        return cls(*fitted)
 
     @classmethod
     def load(
@@ -142,11 +157,14 @@ class Guard:
         rule: str | None = None,
         classifier=None,
         metrics: Sequence[str] | None = None,
+        features: Callable[[Tensor], Tensor] | None = None,
+        device: str | torch.device | None = None,
     ) -> "Guard":
         """A guard from its folder, or by its name in weights/.
 
-        `classifier` is given back to a guard that `fit` made; a world has its own. `metrics` are those to use, else all
-        that it has. `thresholds` and `rule` override what it was saved with.
+        `classifier` is given back to a guard that `fit` made, and `features` if they were a function; a world has its own.
+        `metrics` are those to use, else all that it has. `thresholds` and `rule` override what it was saved with. `device`
+        is where a torch classifier works.
         Raises DamagedWorld when files are missing or damaged, and ValueError for another classifier than the saved
         guard's, which is told by its answers to a few stored images.
         """
@@ -165,7 +183,7 @@ class Guard:
         if ships:
             classifier = contents.nets[ships]
         else:
-            classifier = AnyClassifier(classifier, **manifest["classifier"])
+            classifier = AnyClassifier(classifier, **manifest["classifier"], features=features, device=device)
             check_fingerprint(classifier, contents.fingerprint, folder)
         scores = read_scores(checked(folder, SCORES, manifest))
         reference, contents.comparisons = scores.pop(contents.dataset), scores
@@ -213,6 +231,36 @@ class Guard:
             "rule": self.rule.decides,
         }
         write_manifest(folder, contents.measured | about)
+
+    def refit(self, classifier, train_data, test_data) -> "Guard":
+        """A guard of a classifier that was trained anew, with the nets of this one: only what takes seconds is fitted again.
+
+        Arguments as in `fit`. Raises ValueError for a classifier that does not know the same number of classes.
+        """
+        from robust import fitting  # training is not needed to judge a picture
+
+        return type(self)(*fitting.refit(self.judge, self.contents, self.classifier, classifier, train_data, test_data))
+
+    def self_test(self) -> dict[str, dict[str, float]]:
+        """The share of each comparison set that is accepted, 0..1, by every metric and by the "rule": {set: {metric: share}}.
+
+        The sets of a guard that `fit` made are what no guard should accept (`robust.data.probes`): its own images spoilt in
+        several ways, black, white and noise, and the digits and clothes that ship.
+        """
+        return {
+            name: {metric: float((~mask).mean()) for metric, mask in self.rule.refusals(columns).items()}
+            | {"rule": float((~self.rule.refused(columns)).mean())}
+            for name, columns in self.contents.comparisons.items()
+        }
+
+    def selective_risk(self, images, labels, confidence: float = CONFIDENCE) -> SelectiveRisk:
+        """How often the guard answers labelled images (N, channels, size, size) in [0, 1], and how often wrongly.
+
+        Raises ValueError where it answers none. See `robust.decision.selective` for curves and for the threshold at which
+        at most a given share of the answers is wrong.
+        """
+        table = self.score_table(images)
+        return selective_risk(table["reliable"], table["prediction"] != np.asarray(labels), confidence)
 
     def calibrate(self, test_data) -> "Guard":
         """Take the reference distributions from other good images, without training, and return this guard.
@@ -335,4 +383,4 @@ def _can_be_replaced(folder: Path, contents: Contents) -> bool:
 def _about_classifier(classifier) -> dict:
     if not isinstance(classifier, AnyClassifier):
         return {"net": "lenet"}
-    return {"gives_probabilities": classifier.gives_probabilities, "has_gradients": classifier.has_gradients}
+    return classifier.settings()

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from robust.decision.choices import FPR, Choice, threshold_value
 from robust.decision.rule import ALL, ANY, Rule, rule_name
-from robust.decision.thresholds import FPR, Percentile, percentile, refused, threshold_value
+from robust.decision.thresholds import percentile, refused
 from robust.metrics.base import Metric
 
 DEFAULT_FPR = 0.05
 BATCH = 256
 
-Choices = Mapping[str, float | FPR | Percentile]
+Choices = Mapping[str, Choice]
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Judge:
         """
         self.metrics = {metric.name: metric for metric in metrics}
         self.reference = reference
-        self.choices: dict[str, float | FPR | Percentile] = {name: FPR(DEFAULT_FPR) for name in self.metrics}
+        self.choices: dict[str, Choice] = {name: FPR(DEFAULT_FPR) for name in self.metrics}
         joined = [metric.name for metric in metrics if metric.parts]
         self._choose(thresholds or {}, rule or (joined[0] if joined else ANY))
 
@@ -180,7 +181,7 @@ def check_names(names: Collection[str], known: Sequence[str]) -> None:
         raise ValueError(f"There is no metric named {', '.join(sorted(unknown))}; there are {', '.join(known)}.")
 
 
-def _check_fpr(name: str, choice: float | FPR | Percentile, count: int) -> None:
+def _check_fpr(name: str, choice: Choice, count: int) -> None:
     """Raises ValueError for an FPR that `count` reference images cannot tell from 0."""
     if isinstance(choice, FPR) and 0 < choice.share * count < 1:
         raise ValueError(

@@ -52,10 +52,13 @@ def few_images_by_black_box(monkeypatch):
     monkeypatch.setattr(fitting, "BLACK_BOX_REFERENCE", 20)
 
 
+EVERY = ("delta_z", "vae_loss", "surprise")
+
+
 def fit(classifier, train=TRAIN, test=TEST, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a δz that a few steps of training cannot make useful
-        return Guard.fit(classifier, train, test, **{"steps": 3} | options)
+        return Guard.fit(classifier, train, test, **{"steps": 3, "metrics": EVERY, "confidence": None} | options)
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +90,8 @@ BAD_IMAGES = {
     "flattened": (TRAIN.flatten(1), r"shape \(200, 784\) does not fit"),
     "four channels": (TRAIN.expand(-1, 4, -1, -1), "1 or 3 channels"),
     "not square": (TRAIN[..., 2:, :], "images are 26×28; crop or resize them to squares"),
-    "too small": (TRAIN[..., 4:24, 4:24], "resize them to 28 to 64 pixels"),
-    "too large": (TRAIN.repeat(1, 1, 3, 3), "resize them to 28 to 64 pixels"),
+    "too small": (TRAIN[..., 4:24, 4:24], "resize them to 28 to 512 pixels"),
+    "too large": (TRAIN.repeat(1, 1, 20, 20), "resize them to 28 to 512 pixels"),
     "too few": (TRAIN[:50], "holds 50 images; at least"),
     "none": (TRAIN[:0], "does not fit"),
     "no data set": (iter(TRAIN), "is no data set"),
@@ -124,8 +127,8 @@ def of_shape(*shape):
 BAD_CLASSIFIERS = {
     "raises": (raises, "RuntimeError: no route to host"),
     "one row too few": (lambda images: torch.rand(len(images) - 1, 10), r"gives shape \(199, 10\) for 200 images"),
-    "one class": (of_shape("N", 1), "gives one number for each image"),
-    "labels only": (of_shape("N"), r"gives shape \(200,\) for 200 images"),
+    "labels only": (lambda images: torch.arange(len(images)), "gives labels. Give its logits or probabilities"),
+    "several labels": (lambda images: images.flatten(1)[:, 300:310].sigmoid(), "as one sigmoid for each label does"),
     "NaN": (lambda images: torch.full((len(images), 10), torch.nan), "not numbers"),
     "words": (lambda images: ["three"] * len(images), "gives a list, which is no array of numbers"),
     "always the same": (lambda images: torch.eye(10)[[3] * len(images)], "class 3 to all of 200 test images"),
@@ -150,9 +153,15 @@ def test_classifiers_that_do_not_fit(untrained, name):
         ({"labels": [0.5] * 200}, "labels must be 200 whole numbers"),
         ({"steps": 0}, "at least 1"),
         ({"fpr": 5}, "An FPR is a share from 0 to below 1"),
-        ({"fpr": 0.001}, "An FPR of 0.001 for delta_z needs at least 1000 test images"),
+        ({"fpr": 0.001}, "0.10% cannot be promised with 95% confidence on 100 good images: at least 2995 are needed"),
+        ({"fpr": 0.001, "confidence": None}, "An FPR of 0.001 for surprise needs at least 1000 test images"),
+        ({"confidence": 1.0}, "A confidence is a share between 0 and 1"),
+        ({"output": "odds"}, 'output is "logits" or "probabilities"'),
+        ({"features": "backbone"}, "no submodule named backbone"),
+        ({"device": "cuda:7"}, 'There is no device "cuda:7" here'),
+        ({"class_names": ["one", "two"]}, "class_names must be 10 names"),
         ({"thresholds": {"loss": 3.0}}, "no metric named loss"),
-        ({"thresholds": {"vae_loss": "high"}}, "A threshold is a number"),
+        ({"thresholds": {"surprise": "high"}}, "A threshold is a number"),
         ({"rule": "sometimes"}, "no rule named"),
     ],
 )
@@ -180,8 +189,13 @@ def test_logits_and_probabilities_of_any_kind_are_the_same_to_the_guard(lenet):
 
 
 def test_dropout_is_switched_off(lenet):
-    AnyClassifier.probe(lenet.train(), TEST.float() / 255)
-    assert not lenet.training
+    images = TEST.float() / 255
+    expected = lenet(images)
+    lenet.train()
+    guarded = AnyClassifier.probe(lenet, images)
+    assert torch.allclose(guarded(images), expected)
+    assert all(module.training for module in lenet.modules())  # the caller's own is left as it was
+    lenet.eval()
 
 
 # --- Fitted guards -------------------------------------------------------------------------------------------------
@@ -237,7 +251,7 @@ def test_a_saved_guard_comes_back_the_same(guard, lenet, tmp_path):
 
 def test_surprise_decides_unless_another_rule_is_chosen(guard, lenet, tmp_path):
     assert guard.rule.decides == "surprise"
-    assert list(guard.metrics["surprise"].parts) == ["vae_loss", "energy"]
+    assert list(guard.metrics["surprise"].parts) == ["energy", "knn", "early_layers", "late_layers", "exposure"]
     refused = [not report.reliable for report in guard.inspect_prepared(TEST.float() / 255)]
     assert 1 <= sum(refused) <= 5
     guard.save(tmp_path / "guard")
@@ -248,7 +262,7 @@ def test_surprise_decides_unless_another_rule_is_chosen(guard, lenet, tmp_path):
 
 def test_with_labels_a_verifier_joins(lenet, tmp_path):
     guard = fit(lenet, metrics=["surprise"], labels=samples()["mnist_labels"][ORDER])
-    assert list(guard.metrics["surprise"].parts) == ["vae_loss", "evidence", "energy"]
+    assert list(guard.metrics["surprise"].parts)[-1] == "evidence"
     guard.save(tmp_path / "guard")
     assert (tmp_path / "guard" / "verifier.safetensors").exists()
     back = Guard.load(tmp_path / "guard", classifier=lenet)
@@ -436,16 +450,18 @@ def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
 
     section = README.read_text().split("## Guard your own classifier")[1].split("\n## ")[0]
     fitting_code, loading_code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    assert "steps=8000" in fitting_code
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torchvision.datasets, "MNIST", FewDigits)
     names = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        exec(fitting_code.replace("steps=8000", "steps=3"), names)
+        exec(fitting_code, names)
     Image.fromarray(TEST[0, 0].numpy()).save("photo.png")
-    exec(loading_code, names)
-    assert json.loads(Path("guards/forest/manifest.json").read_text())["rule"] == "all"
+    with pytest.raises(ValueError, match="at least 299 are needed"):  # a promise of 1 % on a hundred images
+        exec(loading_code, names)
+    exec(loading_code.replace("0.01", "0.04"), names)
+    saved = json.loads(Path("guards/forest/manifest.json").read_text())
+    assert saved["thresholds"] == {"surprise": {"fpr": 0.04, "confidence": 0.95}}
 
 
 def test_the_metric_in_the_guide_for_contributors_works(lenet, tmp_path, monkeypatch):

@@ -26,6 +26,12 @@ TITLES = {
     "structured-noise": "Structured noise",
     "rotated": "Rotated",
     "inverted": "Inverted",
+    "upside-down": "Upside down",
+    "half-contrast": "Half contrast",
+    "shuffled": "Shuffled patches",
+    "black": "Black",
+    "grey": "Grey",
+    "white": "White",
     "blurred": "Blurred",
     "pendigits": "Drawn digits",
 }

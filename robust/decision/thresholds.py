@@ -8,7 +8,6 @@ them by `outlier_scores` first, and then knows one side only.
 - FNR: share of a comparison set (nonsense, such as Fashion-MNIST) that is accepted.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -40,56 +39,6 @@ def threshold_at_fnr(comparison: np.ndarray, fnr: float, refuses: Side) -> float
     accepted = int(np.floor(fnr * len(ordered) + 1e-9))
     least = np.nextafter(ordered[accepted], -np.inf) if accepted < len(ordered) else ordered[-1]
     return float(outlier_scores(least, refuses))
-
-
-@dataclass(frozen=True)
-class FPR:
-    """A threshold chosen by the share (0..1) of the reference that it may refuse: `FPR(0.05)`."""
-
-    share: float
-
-    def __post_init__(self):
-        if not 0 <= self.share < 1:
-            raise ValueError(f"An FPR is a share from 0 to below 1, such as 0.05 for 5 %, not {self.share}.")
-
-
-@dataclass(frozen=True)
-class Percentile:
-    """A threshold chosen by its percentile rank (0..100) among the reference scores: `Percentile(95)`."""
-
-    rank: float
-
-    def __post_init__(self):
-        if not 0 <= self.rank <= 100:
-            raise ValueError(f"A percentile goes from 0 to 100, not {self.rank}.")
-
-
-def threshold_value(choice: float | FPR | Percentile, reference: np.ndarray, refuses: Side) -> float:
-    """The threshold that is chosen by FPR, by percentile, or by value, given the reference scores (N,).
-
-    A percentile is one of the scores (no interpolation, which infinite scores would not survive).
-    """
-    if isinstance(choice, FPR):
-        return threshold_at_fpr(reference, choice.share, refuses)
-    if isinstance(choice, Percentile):
-        return float(np.percentile(reference, choice.rank, method="nearest"))
-    if isinstance(choice, bool) or not isinstance(choice, (int, float, np.number)) or np.isnan(choice):
-        raise ValueError(f"A threshold is a number, FPR(share) or Percentile(rank), not {choice!r}.")
-    return float(choice)
-
-
-def choice_as_json(choice: float | FPR | Percentile) -> float | dict:
-    """A choice of a threshold as JSON knows it."""
-    if isinstance(choice, FPR):
-        return {"fpr": choice.share}
-    return {"percentile": choice.rank} if isinstance(choice, Percentile) else float(choice)
-
-
-def choice_from_json(choice: float | dict) -> float | FPR | Percentile:
-    """The inverse of `choice_as_json`."""
-    if not isinstance(choice, dict):
-        return choice
-    return FPR(choice["fpr"]) if "fpr" in choice else Percentile(choice["percentile"])
 
 
 def percentile(score: float, reference: np.ndarray) -> float:

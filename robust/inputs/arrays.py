@@ -9,12 +9,12 @@ from tqdm import tqdm
 from robust.inputs.decode import UnusableImage, open_image
 from robust.inputs.prepare import Prepared
 
-SMALLEST, LARGEST = 28, 64
+SMALLEST, LARGEST = 28, 512
 CHUNK = 1024
 
 
 def image_set(data, what: str) -> Tensor:
-    """A data set as uint8 (N, channels, size, size), with 1 or 3 channels and a size of 28 to 64.
+    """A data set as uint8 (N, channels, size, size), with 1 or 3 channels and a size of 28 to 512.
 
     `data` is a tensor or array (N, H, W), (N, C, H, W) or (N, H, W, C), uint8 or floats in [0, 1]; or a torch Dataset
     (anything with a length and items) of such images or PIL images, alone or first in a tuple. Floats are rounded to

@@ -39,7 +39,7 @@ class Layers(Metric):
         covariance = centred.T @ centred / len(centred)
         floor = SHRINKAGE * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
         precision = torch.linalg.inv(covariance + floor)
-        self.learned |= {"mean": responses.mean(0).float(), "precision": precision.float()}
+        self.learned |= {"mean": responses.mean(0).float(), "precision": precision.float().contiguous()}
 
     def state(self) -> dict[str, Tensor]:
         return self.learned

@@ -51,6 +51,19 @@ class Surprise(Metric):
         """Take the parts' scores on good inputs, by name; those that are missing are to come before it scores."""
         self.reference = {name: np.asarray(reference[name]) for name in self.parts if name in reference}
 
+    def fit(self, images: Tensor, labels: Tensor | None, parts: Parts) -> None:
+        for part in self.parts.values():
+            part.fit(images, labels, parts)
+
+    def state(self) -> dict[str, Tensor]:
+        return {f"{name}/{key}": value for name, part in self.parts.items() for key, value in part.state().items()}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        for name, part in self.parts.items():
+            own = {key.partition("/")[2]: value for key, value in state.items() if key.startswith(f"{name}/")}
+            if own:
+                part.load_state(own)
+
     def options(self) -> dict:
         return {"of": list(self.parts)}
 
@@ -64,6 +77,13 @@ class Surprise(Metric):
     def combine(self, scores: dict[str, np.ndarray]) -> np.ndarray:
         """Surprise (N,) from each part's scores (N,), rounded as references are kept: an equal score stays equal."""
         exact = -sum(np.log(p) for p in self.tail_probabilities(scores).values())
+        return exact.astype(np.float32).astype(np.float64)
+
+    def combine_good(self) -> np.ndarray:
+        """Surprise (M,) of the good inputs themselves, each against the others: as a fresh good input is, against all."""
+        count = next(iter(len(scores) for scores in self.reference.values()))
+        tails = self.tail_probabilities(self.reference).values()
+        exact = -sum(np.log(np.maximum((p * (count + 1) - 1) / count, 1 / count)) for p in tails)
         return exact.astype(np.float32).astype(np.float64)
 
     def part_scores(self, images: Tensor, predictions: Tensor) -> dict[str, np.ndarray]:

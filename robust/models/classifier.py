@@ -13,6 +13,10 @@ from torch.nn import functional as F
 ALIKE = 0.02  # probabilities this near to each other are the same answer
 LONGEST = 32  # side of the pixels that stand in for features
 SETTINGS = ("gives_probabilities", "has_gradients", "layout", "single", "classes", "features_of")
+UNSTEADY = (
+    "The classifier answers the same images differently a second time, in a smaller batch: switch off dropout and "
+    "whatever else is random or depends on the batch (evaluation mode)."
+)
 HINT = "It must give logits or probabilities of shape (N, classes) for N images."
 
 Output = Literal["logits", "probabilities"]
@@ -82,15 +86,15 @@ class AnyClassifier:
             raise ValueError(f'output is "logits" or "probabilities", not {output!r}.')
         wrapped = cls(classifier, **options)
         with torch.no_grad():
-            first = wrapped._find_layout(images[:8])
-            outputs = torch.cat([wrapped._output(part) for part in images.split(256)])
+            first = wrapped._find_layout(images[:256])
+            outputs = torch.cat([first, *(wrapped._output(part) for part in images.split(256)[1:])])
+            again = wrapped._output(images[:8])
+        if (outputs[:8] - again).abs().max() > ALIKE * outputs.abs().max().clamp_min(1):
+            raise ValueError(UNSTEADY)
         wrapped.gives_probabilities = _are_probabilities(outputs, wrapped.single, output)
-        first, second = (wrapped._logits(part).softmax(1) for part in (outputs[:8], first))
+        first, second = (wrapped._logits(part).softmax(1) for part in (outputs[:8], again))
         if not torch.allclose(first, second, rtol=0, atol=ALIKE):
-            raise ValueError(
-                "The classifier answers the same images differently a second time, in a smaller batch: switch off "
-                "dropout and whatever else is random or depends on the batch (evaluation mode)."
-            )
+            raise ValueError(UNSTEADY)
         classes = wrapped._logits(outputs).argmax(1).unique()
         if len(classes) == 1:
             raise ValueError(

@@ -6,8 +6,11 @@ interrupted and resumed ends with the same weights as one that was not.
 
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +30,7 @@ from robust.models.config import Config
 from robust.models.store import TRAINING_IMAGES, WORLD, build_net, read_manifest, save_net, write_manifest
 
 STAGES = ("lenet", "verifier", "vae", "wgan", "inverter")
-CHECKPOINT_SECONDS = 120
+CHECKPOINT_SECONDS = 30
 
 
 def device() -> torch.device:
@@ -85,6 +88,20 @@ def one_cycle_and_descent(optimizer, steps: int):
     return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 
 
+@contextmanager
+def ctrl_c_waits() -> Iterator[list[bool]]:
+    """Ctrl-C within the block makes the list true, and nothing else. Outside the main thread it never comes."""
+    interrupted: list[bool] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    usual = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 def run(
     stage: str,
     steps: int,
@@ -117,8 +134,12 @@ def run(
     began = last_save = time.monotonic() - seconds
     progress = tqdm(range(done, steps), desc=stage, initial=done, total=steps, mininterval=2)
     for i in progress:
-        figures = step(i)
+        with ctrl_c_waits() as interrupted:  # half a step is not to be kept
+            figures = step(i)
         done, seconds = i + 1, time.monotonic() - began
+        if interrupted:
+            save()
+            raise KeyboardInterrupt
         if done % log_every == 0 or done == steps:
             figures = {name: float(value) for name, value in figures.items()}
             records.append({"step": done} | figures)
