@@ -5,28 +5,20 @@ import streamlit as st
 
 from pages.components.session.navigation import enter_through_app
 from pages.components.session.session import Settings, default_guard
+from pages.components.style.style import colour
 from robust.evaluation.detectors import FIGURES, MORE_IS_BETTER, main_figure, read
 
 HARDEST = "omniglot"  # what the page starts with: drawn by hand, as visitors will
 SHORT_LIST = 12  # metrics in the chart before one asks for all
 ROLES = {  # marker, colour and sign before the name: shape tells them apart as well as colour
-    "published": ("diamond", "#DB2777", "◆"),
-    "default rule": ("star", "#D97706", "★"),
-    "": ("circle", "#64748B", ""),
+    "published": ("diamond", colour("curve-1"), "◆"),
+    "default rule": ("star", colour("star"), "★"),
+    "": ("circle", colour("mark"), ""),
 }
 TEXTS = {  # columns of both tables
     "metric": st.column_config.TextColumn(pinned=True, width=180),
     "what it is": st.column_config.TextColumn(width="large"),
 }
-CSS = """
-<style>
-h1.lead { font-size: 1.55rem; font-weight: 700; padding: .5rem 0 .1rem; margin: 0; line-height: 1.2; }
-p.say { font-size: 1.25rem; line-height: 1.35; margin: 0; }
-p.say b { font-variant-numeric: tabular-nums; }
-.key { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; font-size: 1.05rem; }
-.key b { font-size: 1.3rem; line-height: 1; }
-</style>
-"""
 
 
 def role(measured: dict, name: str) -> str:
@@ -56,16 +48,16 @@ def show_chart(measured: dict, chosen: str, figure: str, ranked: list[str]) -> N
     chart = go.Figure()
     every = st.session_state.get("all_metrics", False)
     shown = [name for place, name in enumerate(ranked) if every or place < SHORT_LIST or role(measured, name)]
-    for part, (symbol, colour, _) in ROLES.items():
+    for part, (symbol, ink, _) in ROLES.items():
         names = [name for name in shown if role(measured, name) == part]
         found = [measured["metrics"][name]["sets"][chosen][figure] for name in names]
         values = [value for value, _, _ in found]
         chart.add_scatter(
             x=values, y=[row_label(measured, name) for name in names], mode="markers", name=part or "others",
-            marker={"symbol": symbol, "size": 15 if part else 11, "color": colour},
+            marker={"symbol": symbol, "size": 15 if part else 11, "color": ink},
             error_x={
                 "array": [high - value for value, _, high in found],
-                "arrayminus": [value - low for value, low, _ in found], "color": colour, "thickness": 2, "width": 5,
+                "arrayminus": [value - low for value, low, _ in found], "color": ink, "thickness": 2, "width": 5,
             },
             customdata=[measured["metrics"][name]["about"] for name in names],
             hovertemplate="%{y}: %{x}<br>%{customdata}<extra></extra>",
@@ -187,7 +179,6 @@ def show(measured: dict) -> None:
 
 
 enter_through_app()
-st.html(CSS)
 Settings()  # keeps this visitor's link
 measurements = read(default_guard().contents.folder)
 if measurements:

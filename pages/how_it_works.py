@@ -15,10 +15,10 @@ from pages.components.session.session import (
     default_guard,
     example_picture,
     good_examples,
-    guard_subject,
     judge,
     needs,
     talk_steps,
+    words_for_html,
 )
 from pages.components.style.style import as_data_url
 from pages.components.views.pictures import (
@@ -43,82 +43,6 @@ ODD = (*CLOTHES, "Digit 2", "Digit 7", "Chicken", "Falafel", "Random noise", "Bl
 OWN = "Your picture"
 NONSENSE = "Chicken"  # what the page compares with
 STEPS, BEYOND, FRAME_EVERY = 48, 12, 6  # points of the walk: to z*, past it, and from frame to frame of the strip
-
-CSS = """
-<style>
-h1.lead { font-size: 1.55rem; font-weight: 700; padding: .5rem 0 .1rem; margin: 0; line-height: 1.2; }
-h2.step { font-size: 1.45rem; font-weight: 700; padding: .8rem 0 .1rem; margin: 0; line-height: 1.2; }
-p.say { font-size: 1.25rem; line-height: 1.35; margin: 0; }
-p.say b { font-variant-numeric: tabular-nums; white-space: nowrap; }
-
-.story { display: flex; flex-wrap: wrap; align-items: center; gap: .6rem 1.2rem; }
-.story figure, .strip figure { margin: 0; }
-.story figure { width: 9.5rem; align-self: start; }
-.place figure { width: 13rem; }
-.place .bars { height: 10.5rem; font-size: 1rem; }
-.story figcaption { font-size: 1.1rem; line-height: 1.25; padding-top: .2rem; }
-.story img, .strip img, .tracks img { width: 100%; aspect-ratio: 1; image-rendering: pixelated; display: block;
-  border-radius: 6px; background: #000; }
-.story .arrows { display: flex; gap: .4rem 1.2rem; align-items: center; font-size: 1.3rem; font-weight: 600;
-  text-align: center; line-height: 1.15; }
-.story .grow { flex: 1 1 17rem; min-width: 0; }
-
-.strip { --frames: 11; --to: 8; }
-.strip .frames { display: grid; grid-template-columns: repeat(var(--frames), 1fr); gap: .4rem; padding-top: .5rem; }
-.strip figure { text-align: center; min-width: 0; }
-.strip .flip img { outline: 4px solid; outline-offset: 2px; }
-.strip b { display: block; font-size: 1.5rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.strip b.name { font-size: 1rem; }
-.strip figcaption { font-size: 1rem; line-height: 1.15; padding-top: .3rem; }
-.strip .flip figcaption { font-weight: 700; }
-.ruler { margin-left: calc(50% / var(--frames)); width: calc(100% * var(--to) / var(--frames)); text-align: center;
-  font-size: 1.5rem; font-weight: 700; line-height: 1.3; border: solid; border-width: 0 3px 3px; height: .8rem; }
-.ruler + div { margin-left: calc(50% / var(--frames)); width: calc(100% * var(--to) / var(--frames)); display: flex;
-  justify-content: space-between; font-size: 1rem; line-height: 1.4; }
-.ruler + div b { font-size: 1.7rem; line-height: 1.2; display: inline; }
-
-/* the slider's handle stands under the frame it shows */
-.st-key-place .controls { margin: 0 calc(50% / 11 - .9rem); }
-
-.tracks { display: grid; grid-template-columns: 6rem 6rem 1fr; gap: .3rem 1rem; align-items: center; }
-.tracks .way { position: relative; height: 6rem; margin-right: 6rem; }
-.tracks .line { position: absolute; top: calc(50% - 3px); left: 0; height: 6px; min-width: 6px; border-radius: 3px;
-  background: light-dark(#0F172A, #F1F5F9); }
-.tracks .way img { position: absolute; top: .5rem; width: 5rem; margin-left: .4rem; }
-.tracks .note { position: absolute; top: calc(50% - 2rem); left: .8rem; font-size: 1.1rem; line-height: 1.2; }
-.tracks .limit { position: absolute; top: 0; bottom: 0; border-left: 3px dashed light-dark(#64748B, #94A3B8); }
-.tracks .word { grid-column: 1 / -1; font-size: 1.25rem; padding-bottom: .7rem; }
-.tracks .word b { font-variant-numeric: tabular-nums; }
-.tracks .head { font-size: 1rem; line-height: 1.15; align-self: end; }
-.tracks .head.way { height: 1.3rem; }
-.tracks .head span { position: absolute; white-space: nowrap; }
-
-.scale { height: .9rem; border-radius: 3px; }
-.ends { display: flex; justify-content: space-between; font-size: .95rem; }
-.parts { display: flex; height: 2.4rem; border-radius: 6px; overflow: hidden; font-size: 1.05rem; max-width: 40rem; }
-.parts div { padding: .3rem .6rem; white-space: nowrap; overflow: hidden; min-width: 0; }
-.parts .reconstruction { background: light-dark(#0F172A, #F1F5F9); color: light-dark(#FFFFFF, #0B1220); }
-.parts .kl { color: inherit; background: repeating-linear-gradient(135deg, light-dark(#CBD5E1, #334155) 0 6px,
-  light-dark(#E2E8F0, #475569) 6px 12px); }
-@media (max-width: 640px) {
-  h1.lead, h2.step { font-size: 1.35rem; }
-  p.say { font-size: 1.1rem; }
-  .story { gap: .5rem; }
-  .story figure { width: 7rem; }
-  .story .arrows { flex-direction: column; font-size: 1.1rem; }
-  .story.place figure { width: 10rem; }
-  .strip { --frames: 6; --to: 4; }
-  .strip figure:nth-child(even) { display: none; }
-  .strip figcaption { font-size: .85rem; }
-  .st-key-place .controls { margin: 0 calc(50% / 6 - .9rem); }
-  .tracks { grid-template-columns: 3.6rem 3.6rem 1fr; gap: .2rem .5rem; }
-  .tracks .way { height: 4rem; margin-right: 3.6rem; }
-  .tracks .way img { width: 3.2rem; top: .4rem; }
-  .tracks .head { font-size: .85rem; }
-}
-</style>
-"""
-
 
 # --- The picture ---------------------------------------------------------------------------------------------------
 
@@ -183,7 +107,7 @@ def number(value: float, digits: int = 2) -> str:
 def show_drawn_again(report: Report, way: Walk) -> None:
     again = int(way.classes[0])
     agrees = again == report.prediction
-    latent, subject = way.latents.shape[1], guard_subject()
+    latent, subject = way.latents.shape[1], words_for_html()
     st.html(
         heading(1, "Have it drawn again")
         + "<div class='story'>"
@@ -202,7 +126,7 @@ def show_drawn_again(report: Report, way: Walk) -> None:
 
 
 def show_walk(report: Report, way: Walk) -> None:
-    answer, reached = guard_subject().answer, None if way.reached is None else name_of(way.reached)
+    answer, reached = words_for_html().answer, None if way.reached is None else name_of(way.reached)
     title = heading(2, f"Walk until {classifier_name()} reads another {answer}")
     if way.flip is None:
         words = f"No other {answer} is within reach, however G changes this one: <b>δz = ∞</b>."
@@ -217,7 +141,7 @@ def show_walk(report: Report, way: Walk) -> None:
     st.html(
         f"{title}<p class='say'>Change the numbers as little as possible until {classifier_name()} reads something else. "
         f"The length of that way is δz. At its end, z*, {classifier_name()} reads {reached} instead of {name_of(report.prediction)}.</p>"
-        f"<div class='strip'><div class='frames'>{strip(way)}</div><div class='ruler'></div>"
+        f"<div class='walk'><div class='frames'>{strip(way)}</div><div class='ruler'></div>"
         f"<div><span>0</span><b>δz = {number(way.delta_z)}</b><span>z*</span></div></div>"
     )
     show_place(report.prediction, way)
@@ -289,7 +213,7 @@ def track(name: str, picture: bytes, threshold: float, full: float) -> str:
     if way.flip:
         end = image(way.images[way.flip], f"z*, read as {name_of(way.reached)}", f"left:{width:.1f}%")
     else:
-        note = "ends where it starts" if way.flip == 0 else f"no other {guard_subject().answer} within reach"
+        note = "ends where it starts" if way.flip == 0 else f"no other {words_for_html().answer} within reach"
         end = f"<span class='note'>{note}</span>"
     return (
         f"{image(report.pixels, html.escape(name))}{image(way.images[0], f'{html.escape(name)}, drawn again')}"
@@ -315,7 +239,7 @@ def show_vae(report: Report, parts: VAEParts) -> None:
         + f"<figure><img src='{as_data_url(heat(parts.loss_map))}' alt='loss of each pixel'>"
         + f"<div class='scale' style='background:linear-gradient(90deg, {colours})'></div>"
         + f"<div class='ends'><span>0</span><span>nats</span><span>≥ {BRIGHTEST:.0f}</span></div></figure>"
-        + f"<div class='grow'><p class='say'>A VAE, trained on {guard_subject().plural} only, draws the picture from memory. "
+        + f"<div class='grow'><p class='say'>A VAE, trained on {words_for_html().plural} only, draws the picture from memory. "
         + "Each pixel costs what the VAE did not expect; KL is how unusual its description is.</p>"
         + f"<p class='say'>reconstruction <b>{parts.reconstruction_loss:.1f}</b> + KL <b>{parts.kl:.1f}</b> = "
         + f"VAE loss <b>{parts.loss:.1f}</b> nats</p>"
@@ -327,7 +251,7 @@ def show_vae(report: Report, parts: VAEParts) -> None:
 
 enter_through_app()
 needs("delta_z")
-st.html(CSS + f"<h1 class='lead'>δz: how much must change before {classifier_name()} changes its mind?</h1>")
+st.html(f"<h1 class='lead'>δz: how much must change before {classifier_name()} changes its mind?</h1>")
 name, picture = picked_picture()
 try:
     report = judge(picture)[1]

@@ -8,13 +8,14 @@ import streamlit as st
 
 from pages.components.session.live_stream import SHOWN, TITLES, LiveStream, known_reports, pools
 from pages.components.session.navigation import enter_through_app
-from pages.components.session.session import Settings, default_guard, rules
+from pages.components.session.session import Settings, default_guard, guard_subject, rules, set_title
 from pages.components.style.style import as_data_url
-from pages.components.views import moving_plot, recipe
+from pages.components.views import recipe
 from pages.components.views.moving_plot import refusal_plot, score_edges, score_plot
 from pages.components.views.pictures import as_picture
 from pages.components.widgets.live_html import live_html
 from robust import Drift, Report
+from robust.decision.promise import share_interval
 from robust.serving.drift import COLLECTING, DRIFT, REFUSED, STEADY
 
 TICK_S = 0.5
@@ -27,38 +28,6 @@ WORDS = {
     STEADY: ("reliable", "✓", "No drift"),
     DRIFT: ("unreliable", "⚠", "Drift"),
 }
-
-CSS = """
-<style>
-/* a tick on a busy machine must not grey out what it is about to replace */
-.st-key-live [data-testid="stElementContainer"] { opacity: 1 !important; transition: none !important; }
-.live { display: grid; grid-template-columns: 1fr 1fr; gap: .8rem 1.6rem; }
-.live .verdict { grid-column: 1 / -1; min-height: 5.6rem; }
-.live .verdict .digit { font-size: 3.2rem; min-width: 3.6rem; text-align: center; }
-.live .tiles { grid-column: 1 / -1; display: grid; grid-template-columns: repeat(5, 1fr); gap: .6rem; }
-.live .tiles section { border: 1px solid light-dark(#CBD5E1, #334155); border-radius: 8px; padding: .25rem .8rem;
-  font-variant-numeric: tabular-nums; line-height: 1.2; font-size: .95rem; }
-.live .tiles b { display: block; font-size: 2rem; font-weight: 800; line-height: 1.15; }
-.live .plots { grid-column: 1 / -1; display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr));
-  gap: .8rem 1.6rem; }
-.live .caught { grid-column: 1 / -1; }
-.live h6 { font-size: 1rem; font-weight: 600; margin: 0; padding: 0 0 .3rem; }
-.live .strip { display: grid; grid-template-columns: repeat(12, 1fr); gap: .5rem; min-height: 7rem; align-content: start; }
-.live .strip figure { margin: 0; text-align: center; font-size: .8rem; line-height: 1.2; min-width: 0; }
-.live .strip img { width: 100%; max-width: 84px; aspect-ratio: 1; image-rendering: pixelated; border-radius: 5px;
-  background: #000; display: block; margin: 0 auto .15rem; }
-.live .strip .false img { outline: 3px solid light-dark(#C2410C, #FF9A5C); outline-offset: 1px; }
-@media (max-width: 640px) {
-  .live .tiles { grid-template-columns: repeat(6, 1fr); gap: .4rem; }
-  .live .tiles section { grid-column: span 2; padding: .2rem .45rem; font-size: .8rem; }
-  .live .tiles section:nth-child(n + 4) { grid-column: span 3; }
-  .live .tiles b { font-size: 1.5rem; }
-  .live .strip { grid-template-columns: repeat(6, 1fr); }
-  .live .verdict { min-height: 8rem; }
-}
-</style>
-"""
-
 
 # --- The controls --------------------------------------------------------------------------------------------------
 
@@ -212,7 +181,7 @@ def thumbnail(in_distribution: str, kind: str, report: Report) -> str:
 # --- The recipe ----------------------------------------------------------------------------------------------------
 
 
-FITTED = "A VAE learns your training set. Its losses on your test set are the reference, and set the threshold."
+FITTED = "Seconds: it looks at your training set through your classifier, and takes its threshold from your test set."
 WATCHED = "In order and in bounded memory. The watch says when what arrives is no longer like your test set."
 
 
@@ -236,8 +205,29 @@ def show_recipe() -> None:
             st.code(code, language=language)
 
 
+def show_self_test() -> None:
+    """What the guard accepts of sets that are none of its own: its card, for those who decide whether to rely on it."""
+    guard = default_guard()
+    st.subheader("What this guard accepts of nonsense", anchor=False)
+    kept = share_interval(int(guard.rule.refused(guard.reference).sum()), len(guard.reference["prediction"]))
+    st.markdown(
+        f"Of {len(guard.reference['prediction']):,} good {guard_subject().plural} it refuses "
+        f"{guard.rule.refused(guard.reference).mean():.2%}; of all of them {kept[0]:.2%} to {kept[1]:.2%}, with 95 % "
+        f"confidence. “{rules()[guard.rule.decides]}” is the rule; the bars are shares accepted, and short ones are good."
+    )
+    titles = {name: metric.title for name, metric in guard.metrics.items()}
+    rows = [
+        {"what": set_title(name)} | {titles.get(metric, "rule"): share for metric, share in found.items()}
+        for name, found in guard.self_test().items()
+    ]
+    bars = {
+        title: st.column_config.ProgressColumn(title, min_value=0, max_value=1, format="percent")
+        for title in [*titles.values(), "rule"]
+    }
+    st.dataframe(rows, column_config=bars, hide_index=True, width="stretch")
+
+
 enter_through_app()
-st.html(CSS + moving_plot.CSS)
 settings = Settings()
 kinds = list(pools(default_guard().contents.dataset))
 if kinds:
@@ -251,4 +241,5 @@ if kinds:
     )
 else:
     st.info("This guard has no pictures of its own in Robust to make a stream of. The recipe below makes one of yours.")
+show_self_test()
 show_recipe()

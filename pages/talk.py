@@ -22,31 +22,6 @@ from robust import Report, UnusableImage
 from robust.inputs.decode import open_image
 from robust.inputs.prepare import Prepared
 
-CSS = """
-<style>
-html { font-size: clamp(16px, 1.2vw, 26px); }
-.stAppHeader, [data-testid="stHeader"], [data-testid="stSidebar"] { display: none; }
-.stMainBlockContainer { padding: 1.2rem 2rem .6rem; max-width: none; }
-.st-key-stage { position: sticky; bottom: 0; padding: .3rem 0; background: light-dark(#FFFFFF, #0B1220); }
-.talk { display: flex; flex-direction: column; gap: 1.2rem; }
-.talk .verdict { min-height: 14rem; gap: 2rem; padding: .6rem 1.6rem; border-width: 5px; border-radius: 16px; }
-.talk .verdict .digit { font-size: min(13rem, 26vw); }
-.talk .verdict .digit.name { font-size: min(5rem, 11vw); }
-.talk .verdict .word { font-size: clamp(2rem, 3.6vw, 3.6rem); }
-.talk .verdict .why { font-size: clamp(1.2rem, 1.7vw, 1.7rem); padding-top: .3rem; }
-.talk .verdict.waiting .why { font-size: clamp(1.2rem, 1.7vw, 1.7rem); }
-.talk .pictures { gap: 1.5rem; }
-.talk .pictures figure { max-width: min(18rem, 38vh); }
-.talk .pictures img, .talk .nothing { border: 1px solid light-dark(#CBD5E1, #334155); }
-.talk .pictures figcaption { font-size: 1.4rem; padding-top: .3rem; }
-.talk .nothing { aspect-ratio: 1; border-radius: 6px; display: grid; place-items: center; font-size: 4rem; }
-@media (max-width: 640px) {
-  .stMainBlockContainer { padding: .6rem .8rem; }
-  .talk .verdict { min-height: 8rem; gap: 1rem; padding: .4rem .8rem; }
-}
-</style>
-"""
-
 
 def judged(name: str) -> tuple[Prepared, Report] | str:
     """The example's report, or why there is none."""
@@ -117,6 +92,5 @@ def talk() -> None:
 
 
 enter_through_app()
-st.html(CSS)
 judge_all(chosen_world())
 talk()

@@ -21,7 +21,9 @@ from pages.components.session.session import (
     reference_title,
     rules,
     set_title,
+    words_for_html,
 )
+from pages.components.style.style import colour
 from pages.components.views.blind_spot import show_blind_spot
 from pages.components.views.metric_plot import metric_plot
 from pages.components.views.samples import shipped_picture, shipped_scores, shipped_url
@@ -42,7 +44,7 @@ from robust.decision.tradeoff import (
     roc,
     trade,
 )
-from robust.evaluation.report import operating_points, published, rule_table
+from robust.evaluation.report import INTERVAL, operating_points, published, rule_table
 from robust.models.store import OWN
 
 GOALS = {
@@ -52,35 +54,14 @@ GOALS = {
 }
 TALKED_ABOUT = ("mnist", "fashion-mnist")  # the sets of the published figures
 STRIP = 14  # pictures in a strip of near misses
-CURVES = (("#DB2777", "solid"), ("#B7791F", "dash"), ("#0891B2", "dot"))  # colour and dash of each metric
-RULE_CURVE = ("#64748B", "dashdot")
-RULE_LINE = {"width": 3, "color": "#64748B"}
-NOW, EDGE = "#64748B", {"width": 2, "color": "#FFFFFF"}  # the marks of operating points, on light and dark
-
-CSS = """
-<style>
-.confusion { display: grid; grid-template-columns: repeat(4, 1fr); gap: .6rem; }
-.confusion section { border: 1px solid light-dark(#CBD5E1, #334155); border-radius: 8px; padding: .3rem .8rem;
-  font-variant-numeric: tabular-nums; line-height: 1.25; }
-.confusion h6 { font-size: 1.1rem; font-weight: 600; padding: 0; margin: 0; color: inherit; }
-.confusion b { font-size: 2.1rem; font-weight: 800; line-height: 1.1; }
-.confusion .wrong { border: 3px solid currentColor; }
-.confusion span { color: light-dark(#0F172A, #F1F5F9); }
-.st-key-figure_roc { min-height: 500px; }
-.st-key-figure_exchange, .st-key-figure_cost { min-height: 300px; }
-.talked { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 1.05rem; }
-.talked th, .talked td { text-align: right; padding: .25rem .5rem;
-  border-bottom: 1px solid light-dark(#CBD5E1, #334155); }
-.talked th:first-child, .talked td:first-child { text-align: left; }
-.talked .now { font-weight: 700; }
-@media (max-width: 640px) {
-  .confusion { grid-template-columns: 1fr 1fr; }
-  .talked { font-size: .9rem; }
-  .talked th, .talked td { padding: .25rem; }
-}
-</style>
-"""
-
+CURVES = (
+    (colour("curve-1"), "solid"),
+    (colour("curve-2"), "dash"),
+    (colour("curve-3"), "dot"),
+)  # colour and dash of each metric
+RULE_CURVE = (colour("mark"), "dashdot")
+RULE_LINE = {"width": 3, "color": colour("mark")}
+NOW, EDGE = colour("mark"), {"width": 2, "color": colour("edge")}  # the marks of operating points, on light and dark
 
 # --- The lines -----------------------------------------------------------------------------------------------------
 
@@ -133,7 +114,7 @@ def show_confusion(settings: Settings) -> None:
     """The confusion table in people's words. The two mistakes are framed."""
     guard = default_guard()
     masks = [settings.rule.refused(scores) for scores in (guard.reference, guard.scores[settings.comparison])]
-    good = guard_subject().plural
+    good = words_for_html().plural
     tiles = [
         (f"good {good} refused", masks[0].sum(), masks[0], "wrong unreliable", "⊘ false alarm · FPR"),
         (f"good {good} accepted", (~masks[0]).sum(), masks[0], "right", "✓"),
@@ -146,6 +127,7 @@ def show_confusion(settings: Settings) -> None:
         for words, count, mask, kind, mark in tiles
     )
     st.html(f"<div class='confusion'>{cells}</div>")
+    st.caption(f"{settings.fpr_words()} are refused, with 95 % confidence.")
 
 
 # --- Two metrics at once -------------------------------------------------------------------------------------------
@@ -203,14 +185,14 @@ def show_roc(settings: Settings) -> None:
     metrics = list(default_guard().metrics)
     deciding = settings.rule.decides
     curves = metrics if deciding in metrics else [*metrics, deciding]
-    for rule, (colour, dash) in zip(curves, (*CURVES[: len(metrics)], RULE_CURVE), strict=False):
+    for rule, (ink, dash) in zip(curves, (*CURVES[: len(metrics)], RULE_CURVE), strict=False):
         x, y = roc(trade_of(chosen_world(), rule, settings.comparison))
         area = (
             f", AUROC {auroc_of(chosen_world(), rule, settings.comparison):.4f}"
             if rule in metrics
             else ", lines together"
         )
-        line = {"width": 3, "dash": dash, "color": colour}
+        line = {"width": 3, "dash": dash, "color": ink}
         figure.add_scatter(x=x, y=y, name=rules()[rule] + area, mode="lines", line=line)
     points = np.array([settings.rates(rule) for rule in curves])
     marks = ["star" if rule == deciding else "circle" for rule in curves]
@@ -326,7 +308,7 @@ def add_marks(figure: go.Figure, now: tuple[float, float], found: tuple[float, f
     if found:
         figure.add_scatter(
             x=[found[0]], y=[found[1]], mode="markers", name="found",
-            marker={"symbol": "star", "size": 20, "color": "#D97706", "line": EDGE},
+            marker={"symbol": "star", "size": 20, "color": colour("star"), "line": EDGE},
         )  # fmt: skip
     figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
 
@@ -390,7 +372,7 @@ def show_published(settings: Settings) -> None:
         return
     st.subheader("What the talk reported", anchor=False)
     table = rule_table(guard.metrics, guard.reference, {compared: guard.scores[compared]}, published())
-    header = ["refused when", "our threshold", "our FPR", "our FNR", "talk’s FPR", "talk’s FNR"]
+    header = ["refused when", "our threshold", "our FPR", INTERVAL, "our FNR", "talk’s FPR", "talk’s FNR"]
     head = "".join(f"<th>{cell}</th>" for cell in header)
     rows = [
         "<tr class='{}'>{}</tr>".format(
@@ -482,7 +464,6 @@ def rest() -> None:
 
 
 enter_through_app()
-st.html(CSS)
 now = Settings()
 st.session_state.page_shows = (now.rule, now.comparison)
 lines()

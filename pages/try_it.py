@@ -23,8 +23,9 @@ from pages.components.session.session import (
     judge,
     rules,
     set_title,
+    words_for_html,
 )
-from pages.components.style.style import as_data_url
+from pages.components.style.style import as_data_url, colour
 from pages.components.views.blind_spot import show_blind_spot
 from pages.components.views.metric_plot import metric_plot
 from pages.components.views.pictures import as_picture, claim, example_thumbnails, probability_bars, thumbnail_of
@@ -195,9 +196,10 @@ def show_rule(settings: Settings) -> None:
     )  # fmt: skip
     fpr, fnr = settings.rates(settings.rule.decides)
     st.html(
-        f"<div><b data-rate='fpr'>FPR {fpr:.2%}</b> good {guard_subject().plural} refused &nbsp;·&nbsp; "
-        f"<b data-rate='fnr'>FNR {fnr:.2%}</b> {set_title(settings.comparison)} accepted</div>"
+        f"<div><b data-rate='fpr'>FPR {fpr:.2%}</b> good {words_for_html().plural} refused &nbsp;·&nbsp; "
+        f"<b data-rate='fnr'>FNR {fnr:.2%}</b> {html.escape(set_title(settings.comparison))} accepted</div>"
     )
+    st.caption(f"{settings.fpr_words()}, with 95 % confidence.")
 
 
 # --- The thresholds ------------------------------------------------------------------------------------------------
@@ -278,7 +280,7 @@ def picked_digit(several: SeveralObjects, picture_file: bytes) -> bytes | None:
     st.info(f"{several} Click the one to read.", icon=":material/filter_2:")
     marked = several.picture.convert("RGB")
     for box in several.boxes:
-        ImageDraw.Draw(marked).rectangle(box, outline="#0B6BCB", width=max(2, max(marked.size) // 150))
+        ImageDraw.Draw(marked).rectangle(box, outline=colour("reliable"), width=max(2, max(marked.size) // 150))
     st.image(marked)
     digits = [several.cut_out(i) for i in range(len(several.boxes))]
     buttons = [(str(i), f"digit {i + 1}", as_data_url(digit.convert("RGB"))) for i, digit in enumerate(digits)]

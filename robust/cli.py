@@ -401,3 +401,20 @@ def inputs(guard, classifier, count, seed, folders, failures):
     click.echo(as_text(tables))
     if failures:
         contact_sheet(outcomes).save(failures)
+
+
+@benchmark.command()
+@click.option(
+    "--icons", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The archive of `npm pack emoji-datasource-google`, for the task in colour. [coloured shapes]",
+)  # fmt: skip
+@click.option("--resnet", is_flag=True, help="Also a resnet18 at 224 pixels: ten minutes more.")
+def guards(icons, resnet):
+    """Guard.fit on classifiers that are not ours, beside pytorch-ood's detectors on the same classifiers.
+
+    pip install pytorch-ood scikit-learn
+    """
+    from robust.evaluation.guards import run, tables
+    from robust.evaluation.tables import as_text
+
+    click.echo(as_text(tables(run(icons, resnet))))

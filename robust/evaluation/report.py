@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from robust.data.image_sets import TITLES
-from robust.decision.rule import ALL, ANY, Rule
+from robust.decision.choices import choice_from_json, threshold_value
+from robust.decision.promise import share_interval
+from robust.decision.rule import ALL, ANY, Rule, rule_name
 from robust.decision.thresholds import threshold_at_fpr
 from robust.evaluation import detectors, search
 from robust.evaluation.blind_spots import blind_spot
@@ -15,6 +17,7 @@ from robust.metrics import registry
 from robust.metrics.registry import Label
 from robust.models.store import SCORES, checked, read_manifest, read_scores
 
+INTERVAL = "of all good ones (95 %)"  # where the FPR lies of which so much was counted
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 UNASKED = (TITLES["fashion-mnist-scaled"], TITLES["noise"])  # sets that the summary leaves out
 
@@ -40,6 +43,7 @@ def tables(folder: Path) -> list[Table]:
         quartile_table(metrics, reference, comparisons, talk),
         confidence_table(comparisons, talk, classifier, plural),
         rule_table(metrics, reference, comparisons, talk),
+        *self_test_tables(metrics, manifest, reference, comparisons),
         *blind_spot_tables(metrics, reference, comparisons),
         *example_tables(manifest, metrics, talk),
         *search_tables(folder),
@@ -123,6 +127,20 @@ def quartile_table(metrics: dict[str, Label], reference: dict, comparisons: dict
     return Table("Distributions", header, rows)
 
 
+def self_test_tables(metrics: dict[str, Label], manifest: dict, reference: dict, comparisons: dict) -> list[Table]:
+    """What the guard's own thresholds accept of every comparison set, by metric and by its rule."""
+    sides = {name: label.refuses for name, label in metrics.items()}
+    chosen = {name: choice_from_json(choice) for name, choice in manifest["thresholds"].items()}
+    values = {name: threshold_value(chosen[name], reference[name], side) for name, side in sides.items()}
+    rule = Rule(values, sides, rule_name(manifest["rule"], list(sides)))
+    rows = []
+    for name, columns in comparisons.items():
+        shares = [float((~mask).mean()) for mask in rule.refusals(columns).values()]
+        rows.append([name, *(f"{share:.1%}" for share in [*shares, float((~rule.refused(columns)).mean())])])
+    header = ["accepted of", *(label.title for label in metrics.values()), f"the rule ({rule.decides})"]
+    return [Table("Self-test, at the guard's own thresholds", header, rows)]
+
+
 def confidence_table(comparisons: dict, talk: dict | None, classifier: str, plural: str) -> Table:
     rows = []
     for name, columns in comparisons.items():
@@ -157,20 +175,23 @@ def rule_table(metrics: dict[str, Label], reference: dict, comparisons: dict, ta
         "refused when",
         "thresholds",
         "FPR",
+        INTERVAL,
         *[f"FNR {name}" for name in comparisons],
         "published FPR",
         "published FNR",
     ]
     rows = []
     for title, rule in operating_points(metrics, reference):
-        fpr = rule.refused(reference).mean()
+        mask = rule.refused(reference)
+        low, high = share_interval(int(mask.sum()), len(mask))
         fnr = [1 - rule.refused(columns).mean() for columns in comparisons.values()]
         said = talk["rules"].get(title) if talk else None
         rows.append(
             [
                 title,
                 ", ".join(f"{rule.thresholds[name]:.3f}" for name in rule.metrics),
-                f"{fpr:.2%}",
+                f"{mask.mean():.2%}",
+                f"{low:.2%} to {high:.2%}",
                 *[f"{rate:.2%}" for rate in fnr],
             ]
             + ([f"{said['fpr']:.2%}", f"{said['fnr']:.2%}"] if said else ["", ""])

@@ -45,7 +45,8 @@ class BatchError(RuntimeError):
 
 
 def schema(guard: Guard) -> pa.Schema:
-    """The columns of the output. `error` is null where a file could be read, all scores where it could not."""
+    """The columns of the output. `error` is null where a file could be read, scores where it could not; what could not be
+    read is not reliable, either, so that no word of a metric or of the rule is ever missing."""
     scores = {name: pa.float64() for name in guard.metrics}
     words = {f"{name}_reliable": pa.bool_() for name in guard.metrics}
     first = {"path": pa.string(), "prediction": pa.int64(), "class": pa.string(), "probability": pa.float64()}
@@ -66,7 +67,8 @@ def score_files(guard: Guard, files: Sequence[str]) -> pa.Table:
     positions = pa.array(np.cumsum(readable) - 1, mask=~readable)  # of each file among the readable ones
 
     def column(field: pa.Field) -> pa.Array:
-        return pa.array(scores.get(field.name, []), field.type).take(positions)
+        found = pa.array(scores.get(field.name, []), field.type).take(positions)
+        return found.fill_null(False) if pa.types.is_boolean(field.type) else found
 
     path, *fields, error = schema(guard)
     columns = [pa.array(map(_text, files), path.type), *map(column, fields), pa.array(errors, error.type)]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,9 @@ def test_unreadable_files_are_rows_and_are_named_at_the_end(folder, scored):
     bad = str(folder / f"{10 * batch.SHARD:06d}.png")
     assert list(batch.unreadable(out)) == [(bad, "This file is not a picture we can read: use PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000 or HEIC.")]  # fmt: skip
     row = next(row for row in pq.read_table(out).to_pylist() if row["path"] == bad)
-    assert [key for key, value in row.items() if value is not None] == ["path", "error"]
+    assert [key for key, value in row.items() if value is not None and value is not False] == ["path", "error"]
+    reliable = pq.read_table(out, columns=["reliable"]).to_pandas() if find_spec("pandas") else None
+    assert reliable is None or len(reliable[reliable.reliable]) <= len(reliable)  # no row is without a word
     assert f"{bad}: This file is not a picture" in finished.stderr
     assert "1 of 10,241 files could not be read" in finished.stderr
 

@@ -2,10 +2,12 @@
 kept in the URL."""
 
 import argparse
+import html
 import io
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -18,6 +20,7 @@ from robust import Guard, Report
 from robust.data.examples import EXAMPLES, own_examples
 from robust.data.image_sets import TITLES
 from robust.data.subjects import Subject
+from robust.decision.promise import fpr_at_most, share_interval
 from robust.decision.rule import ALL, ANY, OLD_NAMES, Rates, Rule
 from robust.inputs.prepare import Prepared
 from robust.metrics.registry import metric_class
@@ -107,6 +110,12 @@ def _loaded(name: str) -> Guard:
 def guard_subject() -> Subject:
     """What the chosen guard's pictures show, and the words for it."""
     return default_guard().contents.subject
+
+
+def words_for_html() -> Subject:
+    """`guard_subject`, whose words may stand in HTML: a manifest that a stranger wrote is data, nothing of it is markup."""
+    subject = guard_subject()
+    return replace(subject, **{word: html.escape(getattr(subject, word)) for word in ("noun", "plural", "answer")})
 
 
 def comparison_sets() -> list[str]:
@@ -256,6 +265,16 @@ class Settings:
 
     def set_thresholds(self, values: dict[str, float]) -> None:
         st.session_state.thresholds = self.thresholds | {name: float(value) for name, value in values.items()}
+
+    def fpr_words(self) -> str:
+        """What the FPR that was counted on the reference says of all good pictures."""
+        reference = default_guard().reference
+        masks, count = self.rule.refused(reference), len(reference[self.rule.metrics[0]])
+        if len(self.rule.metrics) == 1:
+            bound = float(fpr_at_most(int(masks.sum()), count))
+            return f"Of all good {guard_subject().plural} at most {bound:.2%}, wherever the line stands"
+        low, high = share_interval(int(masks.sum()), count)
+        return f"Of all good {guard_subject().plural} {low:.2%} to {high:.2%}"
 
     def rates(self, decides: str) -> Rates:
         """FPR and FNR at the current thresholds when "any", "all" or one metric decides."""

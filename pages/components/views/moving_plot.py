@@ -12,30 +12,6 @@ from pages.components.session.live_stream import HISTORY, Moment
 
 BINS = 30
 
-CSS = """
-<style>
-.moving { margin: 0; min-width: 0; }
-.moving figcaption { font-size: 1rem; font-weight: 600; line-height: 1.3; padding-bottom: .2rem; }
-.moving .keys { display: flex; flex-wrap: wrap; gap: 0 1.1rem; font-size: .9rem; line-height: 1.4; }
-.moving .keys svg { width: 26px; height: 10px; vertical-align: middle; margin-right: .35rem; }
-.moving .area { display: grid; grid-template-columns: auto 1fr; gap: 0 .4rem; font-size: .85rem;
-  font-variant-numeric: tabular-nums; }
-.moving .y { display: flex; flex-direction: column; justify-content: space-between; text-align: right; line-height: 1; }
-.moving .x { grid-column: 2; display: flex; justify-content: space-between; line-height: 1.5; }
-.moving .area > svg { width: 100%; height: var(--height); display: block; overflow: visible;
-  border-left: 1px solid light-dark(#64748B, #94A3B8); border-bottom: 1px solid light-dark(#64748B, #94A3B8); }
-.moving path, .moving line { fill: none; vector-effect: non-scaling-stroke; }
-.moving .refused { stroke: light-dark(#C2410C, #FF9A5C); stroke-width: 3; }
-.moving .foreign { stroke: light-dark(#7C3AED, #B794F6); stroke-width: 2; stroke-dasharray: 2 4; }
-.moving .expected { stroke: light-dark(#64748B, #94A3B8); stroke-width: 2; stroke-dasharray: 8 5; }
-.moving .alarm { fill: light-dark(#C2410C, #FF9A5C); fill-opacity: .16; }
-.moving .reference { fill: light-dark(#0F766E, #4FD1C5); fill-opacity: .45; }
-.moving .window { stroke: light-dark(#0F172A, #F1F5F9); stroke-width: 2.5; }
-.moving .threshold { stroke: light-dark(#C2410C, #FF9A5C); stroke-width: 2; stroke-dasharray: 8 5; }
-.moving .refuses { fill: light-dark(#C2410C, #FF9A5C); fill-opacity: .13; }
-</style>
-"""
-
 
 def refusal_plot(history: list[Moment], expected: float) -> str:
     """The share refused and the share mixed in over the last images; the newest is at the right edge. HTML."""

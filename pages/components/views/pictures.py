@@ -8,7 +8,7 @@ from PIL import Image, ImageColor
 from plotly.colors import sequential
 from torch import Tensor
 
-from pages.components.session.session import class_name, example_picture, examples, guard_subject
+from pages.components.session.session import class_name, example_picture, examples, words_for_html
 from pages.components.style.style import as_data_url
 from robust import Report, UnusableImage
 from robust.inputs.decode import open_image
@@ -79,6 +79,6 @@ def probability_bars(probabilities: np.ndarray) -> str:
         f"<i style='{length.format((68 if short else 50) * probabilities[label])}'></i><b>{name}</b></div>"
         for label, name in names.items()
     )
-    answer = guard_subject().answer
+    answer = words_for_html().answer
     kind = "bars" if short else "bars lying"
     return f"<div class='{kind}' role='img' aria-label='probability of each {answer}'>{bars}</div>"

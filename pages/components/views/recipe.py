@@ -6,10 +6,11 @@ from robust import Guard
 # classifier: yours, anything that turns a batch of images
 #   (N, channels, size, size) in [0, 1] into logits or probabilities
 # train_data, test_data: what you trained and tested it with
-# metrics: add "delta_z", and a WGAN and inverter are trained too
+# fpr: refuse at most 5 % of good images, with 95 % confidence
 guard = Guard.fit(
-    classifier, train_data, test_data, metrics=("vae_loss",)
+    classifier, train_data, test_data, fpr=0.05, confidence=0.95
 )
+print(guard.self_test())  # what it accepts of nonsense
 guard.save("my_guard")
 """
 
@@ -20,7 +21,7 @@ guard = Guard.load("my_guard", classifier=classifier)
 try:
     print(guard.classify("photo.png"))
 except NotReliableClassification as refusal:
-    print(refusal)  # 8 · not reliable: VAE loss refuses
+    print(refusal)  # 8 · not reliable: Surprise refuses
 """
 
 STREAM = """\

@@ -12,19 +12,6 @@ from pages.components.views.pictures import as_picture, heat, name_of
 from robust import Report
 from robust.metrics.explain import Neighbours, VAEParts, Walk, nearest_training_images, vae_parts, walk
 
-CSS = """
-<style>
-.whys { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: .8rem; }
-.why-card { border: 2px solid light-dark(#CBD5E1, #334155); border-radius: 8px; padding: .6rem .8rem; }
-.why-card h3 { font-size: 1.15rem; line-height: 1.3; margin: 0; padding: 0; }
-.why-card p { font-size: 1rem; line-height: 1.35; margin: .25rem 0 .5rem; }
-.why-card .row { display: flex; gap: .5rem; align-items: start; }
-.why-card figure { margin: 0; flex: 1; min-width: 0; max-width: 6.5rem; }
-.why-card img { width: 100%; aspect-ratio: 1; image-rendering: pixelated; background: #000; border-radius: 6px; display: block; }
-.why-card figcaption { font-size: .85rem; line-height: 1.2; padding-top: .2rem; }
-</style>
-"""
-
 
 @dataclass(frozen=True)
 class Explanation:
@@ -69,7 +56,7 @@ def show_why(picture: bytes, report: Report) -> None:
         else card(report, name, f"The score is {compared(report, name)}.", [])
         for name in report.verdicts
     )
-    st.html(f"{CSS}<h2 class='why-title'>Why</h2><div class='whys'>{cards}</div>")
+    st.html(f"<h2 class='why-title'>Why</h2><div class='whys'>{cards}</div>")
 
 
 def card(report: Report, name: str, sentence: str, figures: list[str]) -> str:

@@ -41,7 +41,7 @@ class Film {
 
   show() {
     const place = Number(this.slider.value)
-    this.frame.innerHTML = this.frames[place]
+    this.frame.replaceChildren(...nodesOf(this.frames[place]))
     this.name.textContent = this.names[place]
     this.slider.setAttribute("aria-valuetext", `${this.names[place]}. ${this.frame.innerText.split("\n")[0]}`)
   }

@@ -19,7 +19,7 @@ _FILM = st.components.v2.component(
     "robust_film",
     html=_HTML,
     css=(_HERE / "film.css").read_text(encoding="utf-8"),
-    js=(_HERE / "film.js").read_text(encoding="utf-8"),
+    js="".join((_HERE / name).read_text(encoding="utf-8") for name in ("markup.js", "film.js")),
     isolate_styles=False,
 )
 

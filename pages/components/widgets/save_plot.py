@@ -14,8 +14,8 @@ button { font: inherit; font-weight: 600; padding: 6px 12px; min-height: 40px; c
   border-radius: var(--st-base-radius); margin-left: 6px; }
 button:hover { border-color: var(--st-primary-color); }
 button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
-.reference { color: light-dark(#0f766e, #4fd1c5); }
-.comparison { color: light-dark(#7c3aed, #b794f6); }
+.reference { color: var(--reference); }
+.comparison { color: var(--comparison); }
 """
 _SAVE = st.components.v2.component(
     "robust_save_plot",

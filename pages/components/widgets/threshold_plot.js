@@ -6,24 +6,14 @@ const shared = (globalThis.robustThresholdPlots ??= { scores: new Map(), waiting
 const plots = new WeakMap()
 
 export default function (component) {
-  const { data, parentElement } = component
+  const { data } = component
   if (data.scores) return keepScores(data)
-  if (!plots.has(parentElement)) plots.set(parentElement, new ThresholdPlot(parentElement))
-  const plot = plots.get(parentElement)
-  plot.follow(component)
-  return () => {
-    plot.remove()
-    plots.delete(parentElement)
-  }
+  return mount(ThresholdPlot, plots, component)
 }
 
 function keepScores({ digest, scores, axis, shares }) {
   if (!shared.scores.has(digest)) shared.scores.set(digest, { sorted: scores.map(decodeFloat64), axis, shares })
   for (const draw of [...shared.waiting]) draw()
-}
-
-function decodeFloat64(base64) {
-  return new Float64Array(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer)
 }
 
 // How many of the sorted values are < t, or with `orEqual` <= t.
@@ -42,16 +32,7 @@ function countRefused(sorted, t, refuses) {
   return refuses === "low" ? countBelow(sorted, t) : sorted.length - countBelow(sorted, t, true)
 }
 
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high)
 const whole = new Intl.NumberFormat("en-GB")
-const tickFormat = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 6 })
-
-// One decimal; two near 0 and 100 %, so that a few in ten thousand are not shown as none.
-function percent(count, total) {
-  const share = (100 * count) / total
-  return share.toFixed((share > 0 && share < 1) || (share > 99 && share < 100) ? 2 : 1)
-}
-
 // ---- The axis: value <-> pixel, in three stretches (outer bin below, lo to hi to scale, outer bin above) ----
 
 const SIDE = 12 // px left and right of the axis
@@ -94,20 +75,9 @@ class Scale {
 }
 
 function ticks(axis, room) {
-  if (!axis.log) {
-    const rough = (axis.hi - axis.lo) / Math.max(3, Math.floor(room / 75))
-    const power = 10 ** Math.floor(Math.log10(rough))
-    const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((s) => s >= rough)
-    const first = Math.ceil(axis.lo / step - 1e-9)
-    const last = Math.floor(axis.hi / step + 1e-9)
-    return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step)
-  }
+  if (!axis.log) return evenTicks(axis.lo, axis.hi, room)
   const decades = Math.log10(axis.hi / axis.lo)
-  const marks = decades > 3 ? [1] : decades > 1.5 ? [1, 3] : [1, 2, 5]
-  const found = []
-  for (let e = Math.floor(Math.log10(axis.lo)); e <= Math.log10(axis.hi); e++)
-    for (const m of marks) found.push(Number(`${m}e${e}`))
-  return found.filter((v) => v >= axis.lo && v <= axis.hi)
+  return decadeTicks(axis.lo, axis.hi, decades > 3 ? [1] : decades > 1.5 ? [1, 3] : [1, 2, 5])
 }
 
 // ---- The drawing ----
@@ -119,7 +89,6 @@ const WORD = 92 // px, the longer word of the verdict
 const BOTTOM = 46 // px below the bars: tick labels and the axis label
 const PILL = 32 // px, height of the handle
 const REACH = 44 // px, width that a finger can grab
-const SEND_KEYS_AFTER = 250 // ms after the last key
 
 const ICONS = {
   reliable: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20Zm-2 15-5-5 1.4-1.4L10 14.2l7.6-7.6L19 8Z",
@@ -162,20 +131,9 @@ const MARKUP = `
   <small>height: square root of the share</small>
 </div>`
 
-function setAttributes(element, attributes) {
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
-}
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text
-}
-
-class ThresholdPlot {
+class ThresholdPlot extends Hand {
   constructor(parent) {
-    this.root = document.createElement("div")
-    this.root.style.containerType = "inline-size"
-    this.root.innerHTML = `<div class="plot">${MARKUP}</div>`
-    parent.append(this.root)
+    super(parent, `<div class="plot">${MARKUP}</div>`)
     const find = (selector) => this.root.querySelector(selector)
     this.parts = {
       title: find(".title"),
@@ -202,19 +160,19 @@ class ThresholdPlot {
       gripText: find(".grip text"),
       legend: this.root.querySelectorAll(".legend span"),
     }
-    this.drag = null // while the hand holds the line: {rect, offset, before}
-    this.sent = null // the value Python has, as far as the plot knows
-    this.pending = null // id of the release that Python has not yet taken in
-    this.listen()
-    this.observer = new ResizeObserver(([entry]) => this.resize(entry.contentRect.width))
-    this.observer.observe(this.root)
+    this.listen([this.parts.handle], (event) => this.key(event))
   }
 
-  remove() {
-    this.observer.disconnect()
-    clearTimeout(this.keyTimer)
-    shared.waiting.delete(this.whenScoresArrive)
-    this.root.remove()
+  get state() {
+    return this.value
+  }
+
+  set state(value) {
+    this.value = value
+  }
+
+  get release() {
+    return { value: this.value }
   }
 
   // ---- Python -> browser ----
@@ -226,38 +184,11 @@ class ThresholdPlot {
     const decimals = { minimumFractionDigits: data.digits, maximumFractionDigits: data.digits }
     this.number = new Intl.NumberFormat("en-GB", decimals)
     this.input = data.input === null ? null : Number(data.input)
-    shared.waiting.delete(this.whenScoresArrive)
-    this.content = shared.scores.get(data.digest)
-    if (!this.content) {
-      this.whenScoresArrive = () => this.follow({ data, setTriggerValue })
-      shared.waiting.add(this.whenScoresArrive)
-      return
-    }
-    // The hand wins until its release has reached Python: a run that began before it may still deliver the old value.
-    if (data.seen === this.pending) this.pending = null
-    const handIsAhead = this.drag || this.keyTimer || this.pending
-    if (!handIsAhead) this.value = data.threshold
+    const again = () => this.follow({ data, setTriggerValue })
+    if (!this.await(shared.scores.get(data.digest), shared, again)) return
+    if (!this.isAhead(data.seen)) this.value = data.threshold
     this.drawStill()
     this.draw()
-  }
-
-  resize(width) {
-    if (Math.round(width) === this.width) return
-    this.width = Math.round(width)
-    if (!this.content) return
-    this.drawStill()
-    this.draw()
-  }
-
-  // ---- browser -> Python ----
-
-  send() {
-    clearTimeout(this.keyTimer)
-    this.keyTimer = null
-    if (this.value === this.sent) return
-    this.sent = this.value
-    this.pending = Math.random()
-    this.tellPython("released", { value: this.value, id: this.pending })
   }
 
   // ---- What stays while the line moves: histograms, axis, names. Redrawn only if one of these changes ----
@@ -455,16 +386,6 @@ class ThresholdPlot {
 
   // ---- The hand ----
 
-  listen() {
-    const { chart, handle } = this.parts
-    chart.addEventListener("pointerdown", (event) => this.grab(event))
-    chart.addEventListener("pointermove", (event) => this.move(event))
-    chart.addEventListener("pointerup", (event) => this.release(event))
-    chart.addEventListener("pointercancel", () => this.letGo()) // the browser took the gesture, for example to scroll
-    handle.addEventListener("keydown", (event) => this.key(event))
-    handle.addEventListener("blur", () => this.keyTimer && this.send())
-  }
-
   // The value shown is the value in force: rounded to its decimals, and within the axis.
   snap(value) {
     return clamp(Number(value.toFixed(this.data.digits)), this.min, this.max)
@@ -478,63 +399,23 @@ class ThresholdPlot {
     const distance = event.clientX - rect.left - this.scale.toPixel(this.value)
     const near = Math.abs(distance) <= (event.pointerType === "mouse" ? 8 : REACH / 2)
     const onLine = near || grip.contains(event.target)
-    if (!this.keyTimer) this.sent = this.value
-    clearTimeout(this.keyTimer)
-    this.keyTimer = null
-    this.drag = { rect, offset: onLine ? distance : 0, before: this.value, pointer: event.pointerId }
-    chart.setPointerCapture(event.pointerId)
-    handle.focus({ preventScroll: true, focusVisible: false })
+    this.hold(event, handle, { rect, offset: onLine ? distance : 0 })
     if (!onLine) this.move(event)
   }
 
   move(event) {
-    if (event.pointerId !== this.drag?.pointer) return
     const { rect, offset } = this.drag
     this.value = this.snap(this.scale.toValue(event.clientX - rect.left - offset))
-    this.frame ??= requestAnimationFrame(() => {
-      this.frame = null
-      this.draw()
-    })
-  }
-
-  release(event) {
-    if (event.pointerId !== this.drag?.pointer) return
-    this.drag = null
-    this.draw()
-    this.send()
-  }
-
-  letGo() {
-    if (!this.drag) return
-    this.value = this.drag.before
-    this.drag = null
-    this.draw()
-    this.send()
+    this.redraw()
   }
 
   key(event) {
-    const { scale, value } = this
-    const length = scale.right - scale.left
-    const arrow = event.shiftKey ? length / 1000 : length / 100
-    const up = { ArrowRight: arrow, ArrowUp: arrow, PageUp: length / 10 }
-    const down = { ArrowLeft: -arrow, ArrowDown: -arrow, PageDown: -length / 10 }
-    const pixels = { ...up, ...down }[event.key]
-    if (pixels === undefined && event.key !== "Home" && event.key !== "End") return
-    if (event.altKey || event.ctrlKey || event.metaKey || this.drag) return
-    event.preventDefault()
-    if (!this.keyTimer) this.sent = value
-    if (pixels === undefined) this.value = event.key === "Home" ? this.min : this.max
-    else this.value = this.nudge(pixels)
-    this.draw()
-    clearTimeout(this.keyTimer)
-    this.keyTimer = setTimeout(() => this.send(), SEND_KEYS_AFTER)
-  }
-
-  // A step of so many pixels, but at least one of the last decimal.
-  nudge(pixels) {
     const { scale, value, data } = this
-    const moved = this.snap(scale.toValue(scale.toPixel(value) + pixels))
-    const least = this.snap(value + Math.sign(pixels) * 10 ** -data.digits)
-    return Math.abs(moved - value) > Math.abs(least - value) ? moved : least
+    const asked = this.asks(event, scale.right - scale.left)
+    if (asked === undefined) return
+    const moved = () => this.snap(scale.toValue(scale.toPixel(value) + asked))
+    const least = () => this.snap(value + Math.sign(asked) * 10 ** -data.digits)
+    this.value = { Home: this.min, End: this.max }[asked] ?? nudged(value, moved(), least())
+    this.afterKey()
   }
 }

@@ -36,7 +36,7 @@ import streamlit as st
 BINS = 60
 
 _HERE = Path(__file__).parent
-_JS = (_HERE / "threshold_plot.js").read_text(encoding="utf-8")
+_JS = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("hand.js", "threshold_plot.js"))
 _SCORES = st.components.v2.component("robust_threshold_scores", js=_JS)
 _PLOT = st.components.v2.component(
     "robust_threshold_plot", css=(_HERE / "threshold_plot.css").read_text(encoding="utf-8"), js=_JS

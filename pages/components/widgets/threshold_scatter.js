@@ -5,15 +5,9 @@ const shared = (globalThis.robustScatters ??= { points: new Map(), waiting: new 
 const plots = new WeakMap()
 
 export default function (component) {
-  const { data, parentElement } = component
+  const { data } = component
   if (data.sets) return keepPoints(data)
-  if (!plots.has(parentElement)) plots.set(parentElement, new ThresholdScatter(parentElement))
-  const plot = plots.get(parentElement)
-  plot.follow(component)
-  return () => {
-    plot.remove()
-    plots.delete(parentElement)
-  }
+  return mount(ThresholdScatter, plots, component)
 }
 
 function keepPoints({ digest, sets, axes }) {
@@ -21,11 +15,6 @@ function keepPoints({ digest, sets, axes }) {
   for (const draw of [...shared.waiting]) draw()
 }
 
-function decodeFloat64(base64) {
-  return new Float64Array(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer)
-}
-
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high)
 const refused = (score, threshold, refuses) => (refuses === "low" ? score < threshold : score > threshold)
 
 // How many points of a set each rule refuses.
@@ -40,12 +29,6 @@ function countRefused([xs, ys], [tx, ty], [sideX, sideY]) {
     if (byX && byY) count.all++
   }
   return count
-}
-
-// One decimal; two near 0 and 100 %, so that a few in ten thousand are not shown as none.
-function percent(count, total) {
-  const share = (100 * count) / total
-  return share.toFixed((share > 0 && share < 1) || (share > 99 && share < 100) ? 2 : 1)
 }
 
 // ---- An axis: value <-> pixel. `start` is the pixel of the low end, `end` of the high one; y runs upwards ----
@@ -93,19 +76,8 @@ class Scale {
   ticks() {
     const { axis, low, high } = this
     const room = Math.abs(high - low)
-    if (axis.log) {
-      const marks = axis.hi / axis.lo > 1000 ? [1] : room > 250 ? [1, 2, 5] : [1, 3]
-      const found = []
-      for (let e = Math.floor(Math.log10(axis.lo)); e <= Math.log10(axis.hi); e++)
-        for (const m of marks) found.push(Number(`${m}e${e}`))
-      return found.filter((v) => v >= axis.lo && v <= axis.hi)
-    }
-    const rough = (axis.hi - axis.lo) / Math.max(3, Math.floor(room / 75))
-    const power = 10 ** Math.floor(Math.log10(rough))
-    const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((s) => s >= rough)
-    const first = Math.ceil(axis.lo / step - 1e-9) + (axis.zero ? 1 : 0)
-    const last = Math.floor(axis.hi / step + 1e-9)
-    return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step)
+    if (axis.log) return decadeTicks(axis.lo, axis.hi, axis.hi / axis.lo > 1000 ? [1] : room > 250 ? [1, 2, 5] : [1, 3])
+    return evenTicks(axis.lo, axis.hi, room).slice(axis.zero ? 1 : 0) // zeros have a band of their own
   }
 }
 
@@ -117,8 +89,6 @@ const RIGHT = 10
 const BOTTOM = 44
 const PILL = 30
 const REACH = 44 // px, width that a finger can grab
-const SEND_KEYS_AFTER = 250 // ms after the last key
-const tickFormat = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 4 })
 
 const handleMarkup = (axis) => `
 <g class="handle ${axis}" data-moves="${axis}" role="slider" tabindex="0"
@@ -160,20 +130,9 @@ const MARKUP = `
 
 const RULES = ["x", "y", "any", "all"]
 
-function setAttributes(element, attributes) {
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
-}
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text
-}
-
-class ThresholdScatter {
+class ThresholdScatter extends Hand {
   constructor(parent) {
-    this.root = document.createElement("div")
-    this.root.style.containerType = "inline-size"
-    this.root.innerHTML = `<div class="scatter">${MARKUP}</div>`
-    parent.append(this.root)
+    super(parent, `<div class="scatter">${MARKUP}</div>`)
     const find = (selector) => this.root.querySelector(selector)
     for (const row of this.root.querySelectorAll("tr"))
       for (const rule of RULES) {
@@ -197,19 +156,19 @@ class ThresholdScatter {
     this.cells = Object.fromEntries(
       ["thead", ".fpr", ".fnr"].map((part) => [part, [...this.root.querySelectorAll(`${part} [data-rule]`)]]),
     )
-    this.drag = null // while the hand holds a line: {moves, offsets, before, pointer}
-    this.sent = null
-    this.pending = null // id of the release that Python has not yet taken in
-    this.listen()
-    this.observer = new ResizeObserver(([entry]) => this.resize(entry.contentRect.width))
-    this.observer.observe(this.root)
+    this.listen(this.parts.handles, (event, i) => this.key(event, i))
   }
 
-  remove() {
-    this.observer.disconnect()
-    clearTimeout(this.keyTimer)
-    shared.waiting.delete(this.whenPointsArrive)
-    this.root.remove()
+  get state() {
+    return [...this.values]
+  }
+
+  set state(values) {
+    this.values = values
+  }
+
+  get release() {
+    return { values: this.values }
   }
 
   // ---- Python -> browser, and back ----
@@ -220,35 +179,11 @@ class ThresholdScatter {
     this.numbers = data.digits.map(
       (digits) => new Intl.NumberFormat("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
     )
-    shared.waiting.delete(this.whenPointsArrive)
-    this.content = shared.points.get(data.digest)
-    if (!this.content) {
-      this.whenPointsArrive = () => this.follow({ data, setTriggerValue })
-      shared.waiting.add(this.whenPointsArrive)
-      return
-    }
-    // The hand wins until its release has reached Python.
-    if (data.seen === this.pending) this.pending = null
-    if (!this.drag && !this.keyTimer && !this.pending) this.values = [...data.thresholds]
+    const again = () => this.follow({ data, setTriggerValue })
+    if (!this.await(shared.points.get(data.digest), shared, again)) return
+    if (!this.isAhead(data.seen)) this.values = [...data.thresholds]
     this.drawStill()
     this.draw()
-  }
-
-  resize(width) {
-    if (Math.round(width) === this.width) return
-    this.width = Math.round(width)
-    if (!this.content) return
-    this.drawStill()
-    this.draw()
-  }
-
-  send() {
-    clearTimeout(this.keyTimer)
-    this.keyTimer = null
-    if (String(this.values) === this.sent) return
-    this.sent = String(this.values)
-    this.pending = Math.random()
-    this.tellPython("released", { values: this.values, id: this.pending })
   }
 
   // ---- What stays while a line moves ----
@@ -470,18 +405,6 @@ class ThresholdScatter {
 
   // ---- The hand. Only lines and handles can be grabbed, so that a finger elsewhere scrolls the page ----
 
-  listen() {
-    const { chart, handles } = this.parts
-    chart.addEventListener("pointerdown", (event) => this.grab(event))
-    chart.addEventListener("pointermove", (event) => this.move(event))
-    chart.addEventListener("pointerup", (event) => this.release(event))
-    chart.addEventListener("pointercancel", () => this.letGo())
-    handles.forEach((handle, i) => {
-      handle.addEventListener("keydown", (event) => this.key(event, i))
-      handle.addEventListener("blur", () => this.keyTimer && this.send())
-    })
-  }
-
   snap(value, i) {
     return clamp(Number(value.toFixed(this.data.digits[i])), ...this.limits[i])
   }
@@ -497,65 +420,26 @@ class ThresholdScatter {
     if (!moves || event.button !== 0 || !event.isPrimary) return
     event.preventDefault()
     const offsets = this.pointer(event).map((at, i) => at - this.scales[i].toPixel(this.values[i]))
-    if (!this.keyTimer) this.sent = String(this.values)
-    clearTimeout(this.keyTimer)
-    this.keyTimer = null
-    this.drag = { moves, offsets, before: [...this.values], pointer: event.pointerId }
-    this.parts.chart.setPointerCapture(event.pointerId)
-    this.parts.handles[moves === "y" ? 1 : 0].focus({ preventScroll: true, focusVisible: false })
+    this.hold(event, this.parts.handles[moves === "y" ? 1 : 0], { moves, offsets })
   }
 
   move(event) {
-    if (event.pointerId !== this.drag?.pointer) return
     const { moves, offsets } = this.drag
     this.pointer(event).forEach((at, i) => {
       if (moves.includes("xy"[i])) this.values[i] = this.snap(this.scales[i].toValue(at - offsets[i]), i)
     })
-    this.frame ??= requestAnimationFrame(() => {
-      this.frame = null
-      this.draw()
-    })
-  }
-
-  release(event) {
-    if (event.pointerId !== this.drag?.pointer) return
-    this.drag = null
-    this.draw()
-    this.send()
-  }
-
-  letGo() {
-    if (!this.drag) return
-    this.values = this.drag.before
-    this.drag = null
-    this.draw()
-    this.send()
+    this.redraw()
   }
 
   key(event, i) {
-    const { start, end } = this.scales[i]
-    const length = Math.abs(end - start)
-    const arrow = event.shiftKey ? length / 1000 : length / 100
-    const up = { ArrowRight: arrow, ArrowUp: arrow, PageUp: length / 10 }
-    const down = { ArrowLeft: -arrow, ArrowDown: -arrow, PageDown: -length / 10 }
-    const pixels = { ...up, ...down }[event.key]
-    if (pixels === undefined && event.key !== "Home" && event.key !== "End") return
-    if (event.altKey || event.ctrlKey || event.metaKey || this.drag) return
-    event.preventDefault()
-    if (!this.keyTimer) this.sent = String(this.values)
-    if (pixels === undefined) this.values[i] = this.limits[i][event.key === "Home" ? 0 : 1]
-    else this.values[i] = this.nudge(pixels, i)
-    this.draw()
-    clearTimeout(this.keyTimer)
-    this.keyTimer = setTimeout(() => this.send(), SEND_KEYS_AFTER)
-  }
-
-  // A step of so many pixels, but at least one of the last decimal.
-  nudge(pixels, i) {
     const scale = this.scales[i]
     const value = this.values[i]
-    const moved = this.snap(scale.toValue(scale.toPixel(value) + scale.towards * pixels), i)
-    const least = this.snap(value + Math.sign(pixels) * 10 ** -this.data.digits[i], i)
-    return Math.abs(moved - value) > Math.abs(least - value) ? moved : least
+    const asked = this.asks(event, Math.abs(scale.end - scale.start))
+    if (asked === undefined) return
+    const moved = () => this.snap(scale.toValue(scale.toPixel(value) + scale.towards * asked), i)
+    const least = () => this.snap(value + Math.sign(asked) * 10 ** -this.data.digits[i], i)
+    const [min, max] = this.limits[i]
+    this.values[i] = { Home: min, End: max }[asked] ?? nudged(value, moved(), least())
+    this.afterKey()
   }
 }

@@ -17,7 +17,7 @@ import numpy as np
 import streamlit as st
 
 _HERE = Path(__file__).parent
-_JS = (_HERE / "threshold_scatter.js").read_text(encoding="utf-8")
+_JS = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("hand.js", "threshold_scatter.js"))
 _POINTS = st.components.v2.component("robust_scatter_points", js=_JS)
 _PLOT = st.components.v2.component(
     "robust_threshold_scatter", css=(_HERE / "threshold_scatter.css").read_text(encoding="utf-8"), js=_JS

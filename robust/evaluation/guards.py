@@ -1,0 +1,344 @@
+"""How good `Guard.fit` is on classifiers that are not ours: what it accepts of outliers, and whether it keeps its promise.
+
+Three classifiers are trained here: a small CNN and a random forest on Fashion-MNIST, and a CNN on icons in colour (or on
+coloured shapes, which need no download); on request a resnet18 on the icons at 224 pixels. Beside each guard stand
+pytorch-ood's detectors on the same classifier, fitted to the same training images, at thresholds of the same kind.
+"""
+
+import io
+import json
+import tarfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from robust.data import datasets, image_sets
+from robust.data.datasets import to_bytes, to_float
+from robust.data.probes import shuffled_patches
+from robust.decision.promise import CONFIDENCE, Promise, promised_threshold
+from robust.decision.thresholds import refused
+from robust.decision.tradeoff import auroc
+from robust.evaluation.baselines.from_pytorch_ood import pytorch_ood_metrics
+from robust.evaluation.tables import Table
+from robust.guard import Guard
+from robust.judge import BATCH, single_metrics
+from robust.metrics import Metric
+from robust.models.classifier import AnyClassifier
+from robust.models.weights import WEIGHTS
+
+FILE = "benchmark_guards.json"
+FPR = 0.05
+TRAIN, CALIBRATION, FRESH = 10_000, 2000, 4000  # images; the fresh ones measure the FPR
+SOME = 1000  # images of each set of outliers
+DRAWS, DRAWN = 200, 500  # repeated calibrations, and the images of each
+CLASSES = {  # of emoji-datasource, and the groups that make them
+    "faces": ("Smileys & Emotion",),
+    "animals": ("Animals & Nature",),
+    "food": ("Food & Drink",),
+    "places": ("Travel & Places",),
+    "objects": ("Objects",),
+    "flags": ("Flags",),
+}
+SHAPES = ("disc", "square", "triangle", "cross", "ring", "stripes")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A classifier, its data, and outliers. Images uint8 (N, channels, size, size); labels (N,) int64."""
+
+    name: str
+    classifier: object
+    train: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    outliers: dict[str, Tensor]
+
+
+# --- Classifiers ---------------------------------------------------------------------------------------------------
+
+
+def small_cnn(channels: int, size: int, classes: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(64 * (size // 4) ** 2, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, classes),
+    )  # fmt: skip
+
+
+def trained(net: nn.Module, images: Tensor, labels: Tensor, steps: int, title: str, batch: int = 64) -> nn.Module:
+    """The net after so many steps, in evaluation mode. Seed 0."""
+    randomness = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(net.parameters(), 2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps)
+    net.train()
+    for _ in tqdm(range(steps), desc=title):
+        chosen = torch.randint(0, len(images), (batch,), generator=randomness)
+        optimizer.zero_grad()
+        F.cross_entropy(net(to_float(images[chosen])), labels[chosen]).backward()
+        optimizer.step()
+        schedule.step()
+    return net.eval()
+
+
+# --- Data ----------------------------------------------------------------------------------------------------------
+
+
+def icons(archive: Path, size: int) -> tuple[Tensor, Tensor]:
+    """Icons of npm's emoji-datasource-google, `npm pack emoji-datasource-google`, on white, in six classes."""
+    with tarfile.open(archive) as package:
+        entries = json.load(package.extractfile("package/emoji.json"))
+        images, labels = [], []
+        for entry in tqdm(entries, desc="read icons"):
+            label = next((i for i, groups in enumerate(CLASSES.values()) if entry["category"] in groups), None)
+            if label is None or not entry.get("has_img_google"):
+                continue
+            found = package.extractfile(f"package/img/google/64/{entry['image']}").read()
+            picture = Image.open(io.BytesIO(found)).convert("RGBA").resize((size, size), Image.Resampling.BOX)
+            page = Image.new("RGBA", picture.size, "white")
+            images.append(np.array(Image.alpha_composite(page, picture).convert("RGB")))
+            labels.append(label)
+    return torch.from_numpy(np.stack(images)).movedim(3, 1).contiguous(), torch.tensor(labels)
+
+
+def augmented(images: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`count` copies, each shifted by up to an eighth of its side, since there are few icons. Seed 0."""
+    randomness = np.random.default_rng(0)
+    margin = images.shape[2] // 8
+    wide = F.pad(images, (margin,) * 4, value=255)
+    chosen, found = randomness.integers(len(images), size=count), []
+    for i, (top, left) in zip(chosen, randomness.integers(0, 2 * margin + 1, (count, 2))):
+        found.append(wide[i, :, top : top + images.shape[2], left : left + images.shape[3]])
+    return torch.stack(found), labels[chosen]
+
+
+def shapes(count: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Six coloured shapes on coloured grounds, of any size and place."""
+    randomness, images = np.random.default_rng(seed), []
+    labels = randomness.integers(len(SHAPES), size=count)
+    for label in labels:
+        page = Image.new("RGB", (64, 64), tuple(randomness.integers(150, 256, 3).tolist()))
+        pen, ink = ImageDraw.Draw(page), tuple(randomness.integers(0, 140, 3).tolist())
+        side = int(randomness.integers(24, 50))
+        x, y = (int(place) for place in randomness.integers(3, 62 - side, 2))
+        box = (x, y, x + side, y + side)
+        match SHAPES[label]:
+            case "disc":
+                pen.ellipse(box, fill=ink)
+            case "square":
+                pen.rectangle(box, fill=ink)
+            case "triangle":
+                pen.polygon([(x + side // 2, y), (x, y + side), (x + side, y + side)], fill=ink)
+            case "cross":
+                pen.line([(x, y), (x + side, y + side)], fill=ink, width=7)
+                pen.line([(x + side, y), (x, y + side)], fill=ink, width=7)
+            case "ring":
+                pen.ellipse(box, outline=ink, width=6)
+            case _:
+                for line in range(y, y + side, 10):
+                    pen.line([(x, line), (x + side, line)], fill=ink, width=4)
+        images.append(np.array(page.resize((size, size), Image.Resampling.BOX)))
+    return torch.from_numpy(np.stack(images)).movedim(3, 1).contiguous(), torch.from_numpy(labels)
+
+
+def photo_patches(count: int, size: int) -> Tensor:
+    """Patches of scikit-learn's two sample photos (china.jpg, flower.jpg), uint8 (count, 3, size, size)."""
+    from sklearn.datasets import load_sample_images
+
+    randomness, found = np.random.default_rng(0), []
+    for photo in load_sample_images().images:
+        for _ in range(count // 2):
+            side = int(randomness.integers(48, 320))
+            top, left = (int(randomness.integers(0, length - side)) for length in photo.shape[:2])
+            patch = Image.fromarray(photo[top : top + side, left : left + side])
+            found.append(np.array(patch.resize((size, size), Image.Resampling.BOX)))
+    return torch.from_numpy(np.stack(found)).movedim(3, 1).contiguous()
+
+
+def outliers(good: Tensor, others: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What no guard should accept: `others`, images made from nothing, and good ones that are spoilt."""
+    channels, size = good.shape[1:3]
+    some = to_float(good[:SOME])
+    flat = {name: torch.full((1, channels, size, size), level) for name, level in (("black", 0.0), ("white", 1.0))}
+    made = {
+        **flat,
+        "noise": image_sets.noise(400, size, channels),
+        "structured-noise": image_sets.structured_noise(400, size).expand(-1, channels, -1, -1),
+        "upside-down": some.flip(2),
+        "inverted": 1 - some,
+        "half-contrast": some * 0.5,
+        "shuffled": shuffled_patches(some),
+    }
+    return others | {name: to_bytes(images) for name, images in made.items()}
+
+
+def clothes_tasks() -> list[Task]:
+    from sklearn.ensemble import RandomForestClassifier
+
+    (images, labels), test = datasets.load("fashion-mnist", True), datasets.load("fashion-mnist", False)
+    train = images[:TRAIN], labels[:TRAIN]
+    others = {"mnist": datasets.load("mnist", False)[0][:SOME], "printed": to_bytes(image_sets.letters(300))}
+    letters = image_sets.load("omniglot")
+    if letters is not None:
+        others["omniglot"] = to_bytes(letters.images)
+    torch.manual_seed(0)
+    cnn = trained(small_cnn(1, 28, 10), images, labels, 2400, "train a CNN on clothes")
+    forest = RandomForestClassifier(random_state=0, n_jobs=-1).fit(train[0].flatten(1).numpy() / 255, train[1].numpy())
+    found = outliers(test[0][-SOME:], others)
+    return [Task("CNN on clothes", cnn, train, test, found), Task("forest on clothes", forest, train, test, found)]
+
+
+def colour_task(archive: Path | None, size: int, resnet: bool) -> Task:
+    train_count, test_count = (1500, 900) if resnet else (TRAIN, CALIBRATION + FRESH)
+    if archive:
+        images, labels = icons(archive, size)
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+        first, second = order[: len(order) // 2], order[len(order) // 2 :]
+        # Copies of one icon are no independent images: only the training set has them.
+        train, test = augmented(images[first], labels[first], train_count), (images[second], labels[second])
+    else:
+        train, test = shapes(train_count, size, 0), shapes(test_count, size, 1)
+    torch.manual_seed(0)
+    what = "icons" if archive else "shapes"
+    if resnet:
+        from torchvision.models import resnet18
+
+        net, steps, batch = resnet18(weights=None, num_classes=len(SHAPES)), 120, 16
+    else:
+        net, steps, batch = small_cnn(3, size, len(SHAPES)), 2000, 64
+    name = f"{'resnet18' if resnet else 'CNN'} on {what}"
+    net = trained(net, *train, steps, f"train a {name}", batch)
+    own = test[0][-SOME:]
+    return Task(name, net, train, test, outliers(own, {"photos": photo_patches(SOME if not resnet else 200, size)}))
+
+
+# --- Measurement ---------------------------------------------------------------------------------------------------
+
+
+def scores_of(metric: Metric, classifier: Callable[[Tensor], Tensor], images: Tensor) -> np.ndarray:
+    """A metric's scores (N,) of images uint8 (N, channels, size, size)."""
+    found = []
+    for part in images.split(BATCH):
+        part = to_float(part)
+        with torch.no_grad():
+            predictions = classifier(part).argmax(1)
+        found.append(metric.scores(part, predictions))
+    return np.concatenate(found)
+
+
+def measure(task: Task) -> dict:
+    """The guard with its defaults, and pytorch-ood's detectors beside it."""
+    calibration = min(CALIBRATION, len(task.test[0]) // 2)
+    good, fresh = task.test[0][:calibration], task.test[0][calibration : calibration + FRESH]
+    began = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of sets that it is blind to: the table says it
+        guard = Guard.fit(task.classifier, task.train[0], good, fpr=FPR, confidence=CONFIDENCE)
+    seconds = time.perf_counter() - began
+    classifier: AnyClassifier = guard.classifier
+    metrics = guard.metrics | single_metrics(guard.metrics.values())
+    with torch.no_grad():
+        parts = [to_float(part) for part in task.train[0].split(BATCH)]
+        features = torch.cat([classifier.features(part) for part in parts])
+        logits = torch.cat([classifier(part) for part in parts])
+    theirs = [] if classifier.gives_probabilities else pytorch_ood_metrics(classifier, features, logits, task.train[1])
+    rows = {}
+    for metric in tqdm([*metrics.values(), *theirs], desc=f"measure {task.name}"):
+        try:
+            rows[("" if metric in metrics.values() else "pytorch-ood: ") + metric.title] = figures(
+                metric, classifier, good, fresh, task.outliers
+            )
+        except (RuntimeError, ValueError):  # a detector that this classifier's features are too narrow for
+            continue
+    accuracy = float((torch.cat([classifier(to_float(p)) for p in fresh.split(BATCH)]).argmax(1) == task.test[1][calibration : calibration + FRESH]).float().mean())  # fmt: skip
+    return {
+        "seconds": seconds,
+        "accuracy": accuracy,
+        "rule": guard.metrics[guard.rule.decides].title,
+        "calibration": calibration,
+        "fresh": len(fresh),
+        "kept": promise_kept(guard, torch.cat([good, fresh])),
+        "metrics": rows,
+    }
+
+
+def figures(metric: Metric, classifier, good: Tensor, fresh: Tensor, others: dict[str, Tensor]) -> dict:
+    """FPR on fresh images, the share of each set accepted, and the mean AUROC over the sets."""
+    reference, measured = scores_of(metric, classifier, good), scores_of(metric, classifier, fresh)
+    threshold = promised_threshold(reference, Promise(FPR, CONFIDENCE), metric.refuses)
+    found = {name: scores_of(metric, classifier, images) for name, images in others.items()}
+    return {
+        "fpr": float(refused(measured, threshold, metric.refuses).mean()),
+        "accepted": {n: float((~refused(scores, threshold, metric.refuses)).mean()) for n, scores in found.items()},
+        "auroc": float(np.mean([auroc(measured, scores, metric.refuses) for scores in found.values()])),
+    }
+
+
+def promise_kept(guard: Guard, images: Tensor) -> float:
+    """The share of repeated calibrations on `DRAWN` of the images whose FPR on the others is at most that promised."""
+    surprise = guard.metrics[guard.rule.decides]
+    parts = {name: scores_of(part, guard.classifier, images) for name, part in surprise.parts.items()}
+    randomness, kept = np.random.default_rng(0), 0
+    usual = surprise.reference
+    for _ in range(DRAWS):
+        order = randomness.permutation(len(images))
+        chosen, others = order[: min(DRAWN, len(images) // 2)], order[min(DRAWN, len(images) // 2) :]
+        surprise.calibrate({name: scores[chosen] for name, scores in parts.items()})
+        threshold = promised_threshold(surprise.combine_good(), Promise(FPR, CONFIDENCE), surprise.refuses)
+        fresh = surprise.combine({name: scores[others] for name, scores in parts.items()})
+        kept += refused(fresh, threshold, surprise.refuses).mean() <= FPR
+    surprise.calibrate(usual)
+    return kept / DRAWS
+
+
+def run(archive: Path | None, resnet: bool) -> dict:
+    """Measure all tasks, and write `benchmark_guards.json` beside the shipped guards."""
+    tasks = [*clothes_tasks(), colour_task(archive, 32, False)]
+    if resnet:
+        tasks.append(colour_task(archive, 224, True))
+    measured = {task.name: measure(task) for task in tasks}
+    (WEIGHTS / FILE).write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    return measured
+
+
+def read() -> dict | None:
+    """What `run` has written; None before it."""
+    return json.loads((WEIGHTS / FILE).read_text()) if (WEIGHTS / FILE).exists() else None
+
+
+def tables(measured: dict) -> list[Table]:
+    """For each classifier: the guard's default rule, what it joins, and the five best of pytorch-ood's by AUROC."""
+    return [_table(name, found) for name, found in measured.items()]
+
+
+def _table(name: str, found: dict) -> Table:
+    rows = found["metrics"]
+    theirs = sorted((row for row in rows if row.startswith("pytorch-ood")), key=lambda row: -rows[row]["auroc"])[:5]
+    ours = sorted((row for row in rows if not row.startswith("pytorch-ood")), key=lambda row: row != found["rule"])
+    sets = list(rows[found["rule"]]["accepted"])
+    title = (
+        f"{name}, {found['accuracy']:.1%} right: accepted when at most {FPR:.0%} of good images are refused with "
+        f"{CONFIDENCE:.0%} confidence ({found['calibration']:,} images). Fitted in {found['seconds']:.0f} s; the promise was "
+        f"kept in {found['kept']:.1%} of {DRAWS} calibrations on {DRAWN}"
+    )
+    header = ["metric", "FPR", *(image_sets.TITLES.get(one, one.capitalize()) for one in sets), "mean AUROC"]
+    return Table(
+        title,
+        header,
+        [
+            [
+                row,
+                f"{rows[row]['fpr']:.1%}",
+                *(f"{rows[row]['accepted'][s]:.1%}" for s in sets),
+                f"{rows[row]['auroc']:.4f}",
+            ]
+            for row in [*ours, *theirs]
+        ],
+    )

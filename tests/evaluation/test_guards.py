@@ -1,0 +1,108 @@
+"""The benchmark of fitted guards: its data, its figures, and the command."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from robust import Guard
+from robust.data.examples import samples
+from robust.evaluation import guards
+from robust.evaluation.tables import as_text
+
+
+@pytest.fixture(scope="module")
+def task():
+    """Shapes, and a CNN that has seen them for a moment."""
+    train, test = guards.shapes(600, 32, 0), guards.shapes(400, 32, 1)
+    torch.manual_seed(0)
+    net = guards.trained(guards.small_cnn(3, 32, 6), *train, 150, "train")
+    photos = {"photos": guards.photo_patches(60, 32)}
+    return guards.Task("CNN on shapes", net, train, test, guards.outliers(test[0][:100], photos))
+
+
+def test_a_guard_is_measured_beside_pytorch_oods_detectors(task, monkeypatch):
+    monkeypatch.setattr(guards, "DRAWS", 20)
+    found = guards.measure(task)
+    assert found["seconds"] < 20
+    ours = found["metrics"]["Surprise"]
+    assert ours["accepted"]["noise"] == ours["accepted"]["black"] == 0
+    assert ours["auroc"] > max(row["auroc"] for name, row in found["metrics"].items() if name.startswith("pytorch-ood"))
+    text = as_text(guards.tables({task.name: found}))
+    assert "Surprise" in text and "pytorch-ood: KNN" in text and "mean AUROC" in text
+
+
+def test_the_promise_of_the_default_rule_is_kept(task, monkeypatch):
+    monkeypatch.setattr(guards, "DRAWN", 200)
+    guard = Guard.fit(task.classifier, task.train[0], task.test[0][:200])
+    assert guards.promise_kept(guard, task.test[0]) > 0.9
+
+
+def test_shapes_and_patches_are_the_same_each_time():
+    assert torch.equal(guards.shapes(12, 32, 3)[0], guards.shapes(12, 32, 3)[0])
+    assert guards.photo_patches(10, 32).shape == (10, 3, 32, 32)
+    assert set(guards.shapes(200, 32, 0)[1].tolist()) == set(range(6))
+
+
+# --- What every fit does -------------------------------------------------------------------------------------------
+
+
+def dark(images):
+    return torch.stack([images.flatten(1).mean(1), 0.3 - images.flatten(1).mean(1)], 1)
+
+
+def test_a_fit_says_what_it_accepts_of_nonsense_and_warns_where_it_is_blind():
+    clothes = samples()["fashion_images"]
+    with pytest.warns(UserWarning, match="The rule accepts half or more of: .*Upside down"):
+        guard = Guard.fit(dark, clothes.roll(1, 3), clothes, metrics=["confidence"])
+    found = guard.self_test()
+    assert found["upside-down"]["rule"] > 0.9 and set(found["black"]) == {"confidence", "rule"}
+    assert {"noise", "structured-noise", "white", "inverted", "half-contrast", "shuffled", "mnist"} <= found.keys()
+
+
+def test_training_images_among_the_test_images_are_named():
+    train, test = samples()["mnist_images"], samples()["fashion_images"]
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 4))
+    mixed = torch.cat([test, train[:1]])
+    with pytest.warns(
+        UserWarning, match=r"1 of 201 test images are training images, too \(the first is test image 200\)"
+    ):
+        guard = Guard.fit(net, train, mixed, metrics=["exposure"])
+    assert len(guard.reference["exposure"]) == 200
+    with pytest.raises(ValueError, match="50 of 250 test images are training images"):
+        Guard.fit(net, train, torch.cat([test, train[:50]]), metrics=["exposure"])
+
+
+def test_large_images_are_guarded_without_the_nets_that_are_made_for_small_ones(task):
+    train, test = guards.shapes(300, 96, 0), guards.shapes(400, 96, 1)
+    net = nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 6))
+    net = guards.trained(net, *train, 40, "train")
+    with pytest.warns(UserWarning, match="VAE loss: left out, since the nets are made for images of at most 64 pixels"):
+        guard = Guard.fit(net, train[0], test[0], metrics=["vae_loss", "surprise"])
+    assert list(guard.metrics) == ["surprise"]
+    assert not guard.inspect(torch.rand(3, 96, 96)).reliable
+    with pytest.raises(ValueError, match="δz: left out.*Ask for surprise, or shrink"):
+        Guard.fit(net, train[0], test[0], metrics=["delta_z"])
+
+
+def test_a_retrained_classifier_keeps_the_nets(task, tmp_path):
+    train, test = task.train[0], task.test[0]
+    guard = Guard.fit(task.classifier, train, test, metrics=["vae_loss", "surprise"], steps=3)
+    torch.manual_seed(1)
+    retrained = guards.trained(guards.small_cnn(3, 32, 6), *task.train, 60, "train anew")
+    again = guard.refit(retrained, train, test)
+    assert np.array_equal(again.reference["vae_loss"], guard.reference["vae_loss"])
+    assert not np.array_equal(again.reference["surprise"], guard.reference["surprise"])
+    again.save(tmp_path / "again")
+    assert (
+        Guard.load(tmp_path / "again", classifier=retrained).inspect(test[0]).as_json()
+        == again.inspect(test[0]).as_json()
+    )
+    with pytest.raises(ValueError, match="knows 6 classes, and this classifier 5"):
+        guard.refit(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 5)), train, test)
+
+
+def test_risk_of_what_is_answered(task):
+    guard = Guard.fit(task.classifier, task.train[0], task.test[0])
+    found = guard.selective_risk(task.test[0].float() / 255, task.test[1])
+    assert 0.9 < found.coverage < 1 and found.risk <= found.at_most < 1
