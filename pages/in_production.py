@@ -15,7 +15,7 @@ from pages.components.views.moving_plot import refusal_plot, score_edges, score_
 from pages.components.views.pictures import as_picture
 from pages.components.widgets.live_html import live_html
 from robust import Drift, Report
-from robust.decision.promise import share_interval
+from robust.decision.promise import fpr_interval
 from robust.serving.drift import COLLECTING, DRIFT, REFUSED, STEADY
 
 TICK_S = 0.5
@@ -209,7 +209,7 @@ def show_self_test() -> None:
     """What the guard accepts of sets that are none of its own: its card, for those who decide whether to rely on it."""
     guard = default_guard()
     st.subheader("What this guard accepts of nonsense", anchor=False)
-    kept = share_interval(int(guard.rule.refused(guard.reference).sum()), len(guard.reference["prediction"]))
+    kept = fpr_interval(int(guard.rule.refused(guard.reference).sum()), len(guard.reference["prediction"]))
     st.markdown(
         f"Of {len(guard.reference['prediction']):,} good {guard_subject().plural} it refuses "
         f"{guard.rule.refused(guard.reference).mean():.2%}; of all of them {kept[0]:.2%} to {kept[1]:.2%}, with 95 % "

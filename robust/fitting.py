@@ -68,6 +68,7 @@ class Fitted(NamedTuple):
     prepare: None
     class_names: Sequence[str] | None
     contents: Contents
+    by_class: bool
 
 
 def fit(
@@ -84,6 +85,7 @@ def fit(
     checkpoints: str | Path | None,
     labels,
     class_names: Sequence[str] | None,
+    by_class: bool = False,
     **of_classifier,
 ) -> Fitted:
     """`Guard.fit`, which explains the arguments."""
@@ -117,7 +119,7 @@ def fit(
     chosen = FPR(fpr)
     if confidence is not None and fpr > 0:
         chosen = Promise(fpr, confidence)
-    judge = Judge(made, untold, {metric.name: chosen for metric in made} | dict(thresholds or {}), rule)
+    judge = Judge(made, untold, {metric.name: chosen for metric in made} | dict(thresholds or {}), rule, by_class)
     for metric in made:
         metric.fit(train, labels, parts)
         if not metric.parts:
@@ -130,7 +132,7 @@ def fit(
             net.load_state_dict(load_file(folder / f"{name}.safetensors"))
         judge, contents.comparisons = calibrated(judge, wrapped, contents, test)
     reference, decides = judge.reference, judge.rule.decides
-    return Fitted(wrapped, made, reference, judge.choices, decides, None, class_names, contents)
+    return Fitted(wrapped, made, reference, judge.choices, decides, None, class_names, contents, by_class)
 
 
 def refit(judge: Judge, contents: Contents, known: AnyClassifier, classifier, train_data, test_data) -> Fitted:
@@ -151,10 +153,12 @@ def refit(judge: Judge, contents: Contents, known: AnyClassifier, classifier, tr
         metric.fit(train, None, parts)
     untold = dict.fromkeys([*(m.name for m in made), *single_metrics(made)], np.zeros(len(test)))
     contents = replace(contents, fingerprint=answers)
-    again = Judge(made, untold, judge.choices, judge.rule.decides)
+    again = Judge(made, untold, judge.choices, judge.rule.decides, judge.by_class)
     again, contents.comparisons = calibrated(again, wrapped, contents, test)
     names = contents.subject.classes
-    return Fitted(wrapped, made, again.reference, again.choices, again.rule.decides, None, names, contents)
+    return Fitted(
+        wrapped, made, again.reference, again.choices, again.rule.decides, None, names, contents, judge.by_class
+    )
 
 
 def calibrated(

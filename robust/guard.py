@@ -13,9 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from robust.decision.choices import choice_as_json, choice_from_json
-from robust.decision.promise import CONFIDENCE
 from robust.decision.rule import ALL, ANY, OLD_NAMES
-from robust.decision.selective import SelectiveRisk, selective_risk
+from robust.decision.selective import SelectiveRisk, certified_threshold, selective_risk, strict_to_lenient
 from robust.inputs.arrays import check_floats, check_shape, prepare_as_given
 from robust.inputs.prepare import Prepared, prepare
 from robust.judge import BATCH, DEFAULT_FPR, Choices, Judge, NotReliableClassification, Report, check_names
@@ -57,6 +56,7 @@ class Guard:
         prepare: Callable[..., Prepared] | None = None,
         class_names: Sequence[str] | None = None,
         contents: Contents | None = None,
+        by_class: bool = False,
     ):
         """`classifier` maps images (N, channels, size, size) in [0, 1] to logits (N, classes).
 
@@ -64,11 +64,11 @@ class Guard:
         defaults, which refuse 5 % of the reference each: a number, `FPR(0.01)` or `Percentile(95)`.
         `rule` is a metric's name, "any" (one refusal is enough) or "all" (all must refuse); by default it is
         "surprise" where there is that metric, else "any". `prepare` makes pixels of a picture. `class_names` are what
-        people call the classes, else their numbers. `contents` is what `fit` and `load` know beside that.
+        people call the classes, else their numbers. `contents` is what `fit` and `load` know beside that; `by_class` as in `fit`.
         Raises ValueError for a metric name, threshold or rule that does not exist.
         """
         self.classifier = classifier
-        self.judge = Judge(metrics, reference, thresholds, rule)
+        self.judge = Judge(metrics, reference, thresholds, rule, by_class)
         self.contents = contents
         self.prepare = prepare or _preparing(contents)
         self.class_names = class_names or (contents.subject.classes if contents else None)
@@ -99,7 +99,7 @@ class Guard:
         test_data,
         metrics: Sequence[str | Metric] = (Surprise.name,),
         fpr: float = DEFAULT_FPR,
-        confidence: float | None = CONFIDENCE,
+        confidence: float | None = 0.95,
         thresholds: Choices | None = None,
         rule: str | None = None,
         steps: int = DEFAULT_STEPS,
@@ -110,6 +110,7 @@ class Guard:
         output: Literal["logits", "probabilities"] | None = None,
         features: str | Callable[[Tensor], Tensor] | None = None,
         device: str | torch.device | None = None,
+        by_class: bool = False,
     ) -> "Guard":
         """Fit metrics to `train_data`, take thresholds from `test_data`, and guard the classifier.
 
@@ -137,6 +138,8 @@ class Guard:
         output: "logits" or "probabilities", where the classifier's output could be taken for either.
         features: what KNN compares: the name of a submodule, or a function of images; else what enters the last layer.
         device: where a torch classifier works, such as "cuda".
+        by_class: keep the promise among the images of each predicted class, where there are enough of it (59 for 5 %), so
+            that no class pays for another.
 
         Raises ValueError, before it trains, for whatever does not fit.
         """
@@ -145,7 +148,7 @@ class Guard:
         named = {"features_of": features} if isinstance(features, str) else {"features": features}
         fitted = fitting.fit(
             classifier, train_data, test_data, metrics, fpr, confidence, thresholds, rule, steps, seed, checkpoints,
-            labels, class_names, output=output, device=device, **named,
+            labels, class_names, by_class, output=output, device=device, **named,
         )  # fmt: skip
         return cls(*fitted)
 
@@ -193,7 +196,15 @@ class Guard:
         names = [metric.name for metric in made]
         choices = {n: choice_from_json(choice) for n, choice in manifest["thresholds"].items() if n in names}
         rule = rule or (manifest["rule"] if manifest["rule"] in (*names, ANY, ALL, *OLD_NAMES) else None)
-        return cls(classifier, made, reference, choices | dict(thresholds or {}), rule, contents=contents)
+        return cls(
+            classifier,
+            made,
+            reference,
+            choices | dict(thresholds or {}),
+            rule,
+            contents=contents,
+            by_class=manifest.get("by_class", False),
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write the guard into one folder of safetensors and JSON, which `Guard.load` reads; a guard there is replaced.
@@ -229,6 +240,7 @@ class Guard:
             "metrics": [{"kind": metric.kind, "options": metric.options()} for metric in self.metrics.values()],
             "thresholds": {name: choice_as_json(choice) for name, choice in self.judge.choices.items()},
             "rule": self.rule.decides,
+            "by_class": self.judge.by_class,
         }
         write_manifest(folder, contents.measured | about)
 
@@ -253,14 +265,35 @@ class Guard:
             for name, columns in self.contents.comparisons.items()
         }
 
-    def selective_risk(self, images, labels, confidence: float = CONFIDENCE) -> SelectiveRisk:
+    def selective_risk(self, images, labels, confidence: float = 0.95) -> SelectiveRisk:
         """How often the guard answers labelled images (N, channels, size, size) in [0, 1], and how often wrongly.
 
         Raises ValueError where it answers none. See `robust.decision.selective` for curves and for the threshold at which
         at most a given share of the answers is wrong.
         """
         table = self.score_table(images)
-        return selective_risk(table["reliable"], table["prediction"] != np.asarray(labels), confidence)
+        return selective_risk(table["prediction"] != np.asarray(labels), ~table["reliable"], confidence)
+
+    def with_risk(self, images, labels, risk: float, confidence: float = 0.95) -> "Guard":
+        """This guard at the most lenient threshold at which at most the share `risk` (0..1) of its answers is wrong.
+
+        It answers as often as it can, on labelled images (N, channels, size, size) in [0, 1] that it has not seen
+        (`robust.decision.selective.certified_threshold`). Raises ValueError where the rule is more than one metric's word,
+        and where the images do not show it.
+        """
+        name = self.rule.decides
+        if name not in self.metrics:
+            raise ValueError("Choose the metric whose word alone counts first: with_thresholds({}, rule=its name).")
+        table, side = self.score_table(images), self.metrics[name].refuses
+        wrong = table["prediction"] != np.asarray(labels)
+        tested = strict_to_lenient(self.reference[name], len(wrong), risk, side, confidence)
+        found = certified_threshold(table[name], wrong, tested, risk, side, confidence)
+        if found is None:
+            raise ValueError(
+                f"These images do not show {risk:.2%} at any threshold, with {confidence:.0%} confidence: allow a larger "
+                "share of wrong answers, or give more images."
+            )
+        return self.with_thresholds({name: found.threshold})
 
     def calibrate(self, test_data) -> "Guard":
         """Take the reference distributions from other good images, without training, and return this guard.
@@ -324,8 +357,9 @@ class Guard:
         scores = self.judge.score(images, predictions)
         classes = np.array([self.class_name(label) for label in predictions.tolist()], dtype=object)
         first = {"prediction": predictions.numpy(), "class": classes, "probability": probability.double().numpy()}
-        words = {f"{name}_reliable": ~mask for name, mask in self.rule.refusals(scores).items()}
-        return first | scores | words | {"reliable": ~self.rule.refused(scores)}
+        told = scores | {"prediction": predictions.numpy()}
+        words = {f"{name}_reliable": ~mask for name, mask in self.rule.refusals(told).items()}
+        return first | scores | words | {"reliable": ~self.rule.refused(told)}
 
     def read(self, image) -> Tensor:
         """An image as the nets take it, (channels, size, size) in [0, 1].

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from robust.decision.by_class import class_thresholds
 from robust.decision.choices import FPR, Choice, threshold_value
+from robust.decision.promise import Promise
 from robust.decision.rule import ALL, ANY, Rule, rule_name
 from robust.decision.thresholds import percentile, refused
 from robust.metrics.base import Metric
@@ -115,14 +117,16 @@ class Judge:
         reference: dict[str, np.ndarray],
         thresholds: Choices | None = None,
         rule: str | None = None,
+        by_class: bool = False,
     ):
-        """`reference` holds each metric's scores on good images. `thresholds` and `rule` as in `robust.Guard`.
+        """`reference` holds each metric's scores on good images. `thresholds` and `rule` as in `robust.Guard`; `by_class`:
+        a promised FPR is kept among the images of each predicted class, the reference's "prediction".
 
         Raises ValueError for a metric name, threshold or rule that does not exist, and for an FPR that the reference is
         too small to tell from 0.
         """
         self.metrics = {metric.name: metric for metric in metrics}
-        self.reference = reference
+        self.reference, self.by_class = reference, by_class
         self.choices: dict[str, Choice] = {name: FPR(DEFAULT_FPR) for name in self.metrics}
         joined = [metric.name for metric in metrics if metric.parts]
         self._choose(thresholds or {}, rule or (joined[0] if joined else ANY))
@@ -135,7 +139,14 @@ class Judge:
             _check_fpr(name, choice, len(self.reference[name]))
         sides = {name: metric.refuses for name, metric in self.metrics.items()}
         values = {name: threshold_value(self.choices[name], self.reference[name], sides[name]) for name in names}
-        self.rule = Rule(values, sides, rule_name(rule, names))
+        promised = [name for name in names if self.by_class and isinstance(self.choices[name], Promise)]
+        predictions = self.reference.get("prediction")
+        classes = {
+            name: class_thresholds(self.reference[name], predictions, self.choices[name], sides[name])
+            for name in promised
+            if predictions is not None
+        }
+        self.rule = Rule(values, sides, rule_name(rule, names), classes)
 
     def with_thresholds(self, thresholds: Choices, rule: str | None = None) -> "Judge":
         """The same metrics under other thresholds; what is not given stays as it is."""
@@ -145,7 +156,7 @@ class Judge:
 
     def with_reference(self, reference: dict[str, np.ndarray]) -> "Judge":
         """The same metrics and choices on other scores of good images, `all_scores` of them."""
-        return Judge(list(self.metrics.values()), reference, self.choices, self.rule.decides)
+        return Judge(list(self.metrics.values()), reference, self.choices, self.rule.decides, self.by_class)
 
     def score(self, images: Tensor, predictions: Tensor) -> dict[str, np.ndarray]:
         """Every metric's scores (N,) of prepared images (N, channels, size, size) in [0, 1]."""
@@ -155,17 +166,19 @@ class Judge:
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.metrics}
 
-    def verdict(self, name: str, score: float) -> Verdict:
-        """What one metric says of a score at the current threshold."""
+    def verdict(self, name: str, score: float, prediction: int | None = None) -> Verdict:
+        """What one metric says of a score at the current threshold, or at that of the predicted class."""
         metric, threshold, reference = self.metrics[name], self.rule.thresholds[name], self.reference[name]
+        if prediction is not None and name in self.rule.by_class:
+            threshold = self.rule.by_class[name].thresholds.get(prediction, self.rule.by_class[name].of_all)
         reliable = not refused(score, threshold, metric.refuses)
         return Verdict(metric.title, score, threshold, percentile(score, reference), bool(reliable))
 
     def report(self, probabilities: np.ndarray, scores: dict[str, float], pixels: Tensor, class_name: str) -> Report:
         """Judge one input's scores, by metric, at the current thresholds."""
-        verdicts = {name: self.verdict(name, scores[name]) for name in self.metrics}
-        reliable = not self.rule.refused(scores)
         prediction = int(probabilities.argmax())
+        verdicts = {name: self.verdict(name, scores[name], prediction) for name in self.metrics}
+        reliable = not self.rule.refused(scores | {"prediction": prediction})
         return Report(prediction, probabilities, verdicts, self.rule.decides, reliable, pixels, class_name)
 
 

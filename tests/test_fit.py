@@ -153,9 +153,9 @@ def test_classifiers_that_do_not_fit(untrained, name):
         ({"labels": [0.5] * 200}, "labels must be 200 whole numbers"),
         ({"steps": 0}, "at least 1"),
         ({"fpr": 5}, "An FPR is a share from 0 to below 1"),
-        ({"fpr": 0.001}, "0.10% cannot be promised with 95% confidence on 100 good images: at least 2995 are needed"),
+        ({"fpr": 0.001}, "with 95 % confidence takes at least 2995 good images; there are 100"),
         ({"fpr": 0.001, "confidence": None}, "An FPR of 0.001 for surprise needs at least 1000 test images"),
-        ({"confidence": 1.0}, "A confidence is a share between 0 and 1"),
+        ({"confidence": 1.0}, "A confidence is a share above 0 and below 1"),
         ({"output": "odds"}, 'output is "logits" or "probabilities"'),
         ({"features": "backbone"}, "no submodule named backbone"),
         ({"device": "cuda:7"}, 'There is no device "cuda:7" here'),
@@ -457,7 +457,7 @@ def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
         warnings.simplefilter("ignore", UserWarning)
         exec(fitting_code, names)
     Image.fromarray(TEST[0, 0].numpy()).save("photo.png")
-    with pytest.raises(ValueError, match="at least 299 are needed"):  # a promise of 1 % on a hundred images
+    with pytest.raises(ValueError, match="takes at least 299 good images"):  # a promise of 1 % on a hundred images
         exec(loading_code, names)
     exec(loading_code.replace("0.01", "0.04"), names)
     saved = json.loads(Path("guards/forest/manifest.json").read_text())

@@ -39,7 +39,7 @@ def threshold_value(choice: Choice, reference: np.ndarray, refuses: Side) -> flo
     A percentile is one of the scores (no interpolation, which infinite scores would not survive).
     """
     if isinstance(choice, Promise):
-        return promised_threshold(reference, choice, refuses)
+        return promised_threshold(reference, choice.share, choice.confidence, refuses)
     if isinstance(choice, FPR):
         return threshold_at_fpr(reference, choice.share, refuses)
     if isinstance(choice, Percentile):

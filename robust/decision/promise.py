@@ -1,11 +1,21 @@
-"""What a false positive rate that was counted on some good images says about all good images.
+"""False alarms promised for images to come, where `thresholds` counts those of the reference set.
 
-A threshold that refuses k of n good images has a false positive rate that is distributed as Beta(k + 1, n - k), whatever
-the scores' distribution (order statistics of n uniform numbers; Wilks 1941, Vovk 2012). MAPIE and crepes make prediction
-sets and p-values with a coverage on average over calibration sets; what is promised here holds for this calibration set,
-with a confidence, so both are of no use.
+A threshold that refuses 5 % of 2000 reference images refuses more than 5 % of the images to come about every second
+time: the reference set is a sample. Here a threshold leaves room for that, so that its true FPR (the share of good
+images to come that it refuses) is at most what was promised, with a confidence: in 95 of 100 reference sets.
+
+All of it holds for every distribution of scores, ties and infinities included, if the reference images are drawn
+independently from where the good images to come are drawn, and were not used for training. It is said of one score:
+of metrics joined by "all" each one's bound holds for the rule, joined by "any" their shares and their doubts add up.
+
+MAPIE is not used, as its risk control wants a function that predicts, not scores, and would bring scikit-learn along
+for one quantile of a beta distribution. crepes is not used, as its p-values hold on average over reference sets, which
+promises nothing about the one at hand, and it would bring pandas along.
 """
 
+import math
+import operator
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,91 +23,117 @@ import numpy as np
 
 from robust.decision.thresholds import Side, outlier_scores
 
-CONFIDENCE = 0.95
-DRAWS, PLACES = 20_000, 160  # of the simulated bound: samples, and numbers of refusals at which it is taken
-
 
 @dataclass(frozen=True)
 class Promise:
-    """A threshold whose false positive rate is at most `share` (0..1) with the `confidence` (0..1)."""
+    """A threshold chosen so that the true FPR is at most `share` with a `confidence`: `Promise(0.05)`.
+
+    Both lie between 0 and 1, both ends excluded; else ValueError.
+    """
 
     share: float
-    confidence: float = CONFIDENCE
+    confidence: float = 0.95
 
     def __post_init__(self):
         if not 0 < self.share < 1:
-            raise ValueError(f"An FPR to promise is a share between 0 and 1, such as 0.05 for 5 %, not {self.share}.")
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"A confidence is a share between 0 and 1, such as 0.95, not {self.confidence}.")
+            raise ValueError(f"A promised FPR is a share above 0 and below 1, such as 0.05 for 5 %, not {self.share}.")
+        _doubt(self.confidence)
 
 
-def allowed_refusals(count: int, fpr: float, confidence: float = CONFIDENCE) -> int:
-    """The most of `count` good images that a threshold may refuse, so that its FPR is at most `fpr` with that confidence.
+def allowed_refusals(count: int, fpr: float, confidence: float = 0.95) -> int:
+    """How many of `count` reference scores a threshold may refuse, so that its true FPR is at most `fpr`.
 
-    Of 2,000 images 83 for 5 % at 95 %. Raises ValueError, which says how many images are needed, where not even 0 will do.
+    The threshold that refuses the k most suspicious of n scores has a true FPR of Beta(k + 1, n - k) where scores do
+    not tie, and a smaller one where they do (Vovk, Conditional validity of inductive conformal predictors, ACML 2012,
+    arXiv 1209.2673). The largest k is returned with P(Beta(k + 1, n - k) <= fpr) >= confidence, which is the same as
+    P(Binomial(n, fpr) <= k) <= 1 - confidence. `fpr` and `confidence` lie between 0 and 1.
+
+    Raises ValueError, and says how many images it takes, where not even k = 0 suffices.
     """
-    from scipy.special import betainc  # P(Beta(a, b) <= x)
+    from scipy.special import bdtr
 
-    refusals = np.arange(count)
-    kept = betainc(refusals + 1, count - refusals, fpr) >= confidence
-    if not kept.any():
-        needed = int(np.ceil(np.log1p(-confidence) / np.log1p(-fpr)))
+    Promise(fpr, confidence)
+    count, doubt = operator.index(count), _doubt(confidence)
+    fewest = fewest_images(fpr, confidence)
+    if count < fewest:
         raise ValueError(
-            f"An FPR of {fpr:.2%} cannot be promised with {confidence:.0%} confidence on {count} good images: "
-            f"at least {needed} are needed."
+            f"To promise an FPR of at most {100 * fpr:g} % with {100 * confidence:g} % confidence takes at least "
+            f"{fewest} good images; there are {count}."
         )
-    return int(np.flatnonzero(kept)[-1])
+    # From 1 on, since k = 0 is allowed by now.
+    return bisect_right(range(1, count), doubt, key=lambda k: float(bdtr(k, count, fpr)))
 
 
-def promised_threshold(reference: np.ndarray, promise: Promise, refuses: Side) -> float:
-    """The strictest threshold that keeps the promise, given the scores (N,) of good images. Ties only lower the FPR."""
+def promised_threshold(reference: np.ndarray, fpr: float, confidence: float, refuses: Side) -> float:
+    """The strictest threshold whose true FPR is at most `fpr` (0..1) with this `confidence` (0..1).
+
+    reference: scores (N,) of good images, infinite ones and ties among them if need be.
+    Raises ValueError where there are too few of them (see `allowed_refusals`), or where one is NaN.
+    """
     ordered = np.sort(outlier_scores(reference, refuses))
-    allowed = allowed_refusals(len(ordered), promise.share, promise.confidence)
+    if np.isnan(ordered[-1:]).any():
+        raise ValueError("A reference score is not a number, so that it is neither refused nor accepted.")
+    allowed = allowed_refusals(len(ordered), fpr, confidence)
     return float(outlier_scores(ordered[len(ordered) - 1 - allowed], refuses))
 
 
-def share_interval(hits: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Where a share lies of which `hits` of `count` were counted (Clopper & Pearson 1934): low and high, 0..1.
+def fpr_interval(refused: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The true share, when `refused` of `count` images are: low and high end (0..1), of Clopper & Pearson (1934).
 
-    For the FPR of a threshold that was not chosen on these images.
+    For a threshold that was not chosen on these images; for any threshold see `upper_fpr`. It holds for every share
+    of independent images, such as that of wrong answers. Each end alone fails with at most half of 1 - confidence.
+    Raises ValueError unless 0 <= refused <= count and 1 <= count.
     """
     from scipy.special import betaincinv
 
-    tail = (1 - confidence) / 2
-    low = betaincinv(hits, count - hits + 1, tail) if hits else 0.0
-    high = betaincinv(hits + 1, count - hits, 1 - tail) if hits < count else 1.0
+    refused, count, doubt = operator.index(refused), operator.index(count), _doubt(confidence)
+    if not (0 <= refused <= count and count >= 1):
+        raise ValueError(f"Of at least one image between none and all are refused, not {refused} of {count}.")
+    low = betaincinv(refused, count - refused + 1, doubt / 2) if refused else 0.0
+    high = betaincinv(refused + 1, count - refused, 1 - doubt / 2) if refused < count else 1.0
     return float(low), float(high)
 
 
-def fpr_at_most(refused: int | np.ndarray, count: int, confidence: float = CONFIDENCE) -> np.ndarray:
-    """What the FPR of a threshold that refuses so many of `count` good images is at most, 0..1, for all thresholds at once.
+def upper_fpr(refused: np.ndarray | int, count: int, confidence: float = 0.95) -> np.ndarray | float:
+    """What the true FPR is at most, for all thresholds at once, when they refuse `refused` of `count` reference images.
 
-    So it holds wherever a threshold is dragged. A bound of the kind of Bates et al., *Testing for Outliers with Conformal
-    p-values* (2023), section 4: the quantiles of Beta(k + 1, n - k), at a level that a simulation (seed 0) finds.
+    Wherever a slider stands, and however its place was chosen on the reference set: with this `confidence` (0..1) all
+    the true FPRs lie at or below these bounds. `refused` (ints 0..count, any shape) gives bounds 0..1 of that shape.
+
+    It is the generalised Simes inequality of Bates, Candès, Lei, Romano & Sesia, Testing for outliers with conformal
+    p-values, Annals of Statistics 2023 (arXiv 2104.08279): closed form, and exact where scores do not tie. Their k is
+    a quarter of the count, which is sharpest around 1 % refused and sharper than DKW-Massart up to about 10 %.
+    Raises ValueError for a count below 1, and for numbers of refusals outside 0..count.
     """
-    from scipy.special import betaincinv
-
-    places = _places(count)
-    bounds = betaincinv(places + 1, count - places, 1 - _level(count, confidence))
-    refused = np.asarray(refused)
-    return np.where(refused >= count, 1.0, bounds[np.minimum(np.searchsorted(places, refused), len(places) - 1)])
+    refused, count = np.asarray(refused), operator.index(count)
+    if count < 1 or not np.issubdtype(refused.dtype, np.integer) or np.any((refused < 0) | (refused > count)):
+        raise ValueError(f"Of at least one image between none and all are refused: whole numbers from 0 to {count}.")
+    return _simes(count, float(confidence))[refused]
 
 
-def _places(count: int) -> np.ndarray:
-    """Numbers of refusals, from 0 to count - 1: all small ones, fewer of the large. Between two the larger one's bound holds."""
-    return np.unique(np.r_[np.arange(min(count, 40)), np.geomspace(1, count, PLACES).astype(int) - 1])
+@lru_cache(maxsize=32)
+def _simes(count: int, confidence: float) -> np.ndarray:
+    """The bounds for 0..count refusals, (count + 1,), read-only.
+
+    Refusing j of n bounds the FPR by the (j + 1)th smallest of n uniform variables, and with probability `confidence`
+    all of these lie below 1 - (doubt * prod_{m<k} (n - j - m) / (n - m)) ** (1 / k).
+    """
+    k = max(count // 4, 1)
+    left = np.arange(count, k, -1.0)
+    products = np.concatenate([[0.0], np.cumsum(np.log((left - k) / left))])  # logarithms, for j = 0..count - k
+    bounds = np.ones(count + 1)
+    bounds[: len(products)] = -np.expm1((np.log(_doubt(confidence)) + products) / k)
+    bounds.flags.writeable = False
+    return bounds
 
 
-@lru_cache
-def _level(count: int, confidence: float) -> float:
-    """The level at which Beta quantiles bound the FPR at all places at once."""
-    from scipy.special import betaincc
+def _doubt(confidence: float) -> float:
+    """1 - confidence, or ValueError."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"A confidence is a share above 0 and below 1, such as 0.95 for 95 %, not {confidence}.")
+    return 1 - confidence
 
-    randomness, places = np.random.default_rng(0), _places(count)
-    # The k + 1 largest of n uniform numbers are sums of exponential gaps (Rényi 1953), so no sample is ever sorted.
-    gaps = np.diff(np.r_[0, places + 1, count + 1])
-    sums = randomness.standard_gamma(gaps, (DRAWS, len(gaps))).cumsum(1)
-    fpr = sums[:, :-1] / sums[:, -1:]
-    least = np.sort(betaincc(places + 1, count - places, fpr).min(1))
-    misses = (1 - confidence) * DRAWS
-    return float(least[int(misses - 2 * np.sqrt(misses))])  # two standard errors of the simulation on the safe side
+
+def fewest_images(share: float, confidence: float) -> int:
+    """How many images it takes, all of them good, until the true share of bad ones is at most `share`."""
+    return math.ceil(math.log(_doubt(confidence)) / math.log1p(-share) - 1e-9)

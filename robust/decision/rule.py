@@ -1,11 +1,12 @@
 """The rule: thresholds, the sides on which they refuse, and which metrics must refuse."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from robust.decision.by_class import ClassThresholds
 from robust.decision.thresholds import Side, refused
 
 ANY, ALL = "any", "all"
@@ -27,11 +28,13 @@ class Rule:
 
     thresholds, sides: each metric's threshold, and the side of it on which the metric refuses, by name.
     decides: "any" (one refusal is enough), "all" (all must refuse), or the metric whose word alone counts.
+    by_class: for metrics that have a threshold for each predicted class; their scores come with "prediction", int (N,).
     """
 
     thresholds: dict[str, float]
     sides: dict[str, Side]
     decides: str
+    by_class: Mapping[str, ClassThresholds] = field(default_factory=dict)
 
     @property
     def metrics(self) -> list[str]:
@@ -40,15 +43,17 @@ class Rule:
 
     def refusals(self, scores: Scores) -> dict[str, np.ndarray]:
         """Which inputs each metric refuses, bool (N,), of those metrics whose scores (N,) are given."""
-        return {
-            name: refused(scores[name], self.thresholds[name], side)
-            for name, side in self.sides.items()
-            if name in scores
-        }
+        return {name: self._refusals(name, scores) for name in self.sides if name in scores}
+
+    def _refusals(self, name: str, scores: Scores) -> np.ndarray:
+        if name in self.by_class:
+            found, labels = np.atleast_1d(scores[name], scores["prediction"])
+            return self.by_class[name].refused(found, labels).reshape(np.shape(scores[name]))
+        return refused(scores[name], self.thresholds[name], self.sides[name])
 
     def refused(self, scores: Scores) -> np.ndarray:
         """Which inputs the rule refuses, bool (N,). Raises KeyError where a metric that it listens to has no scores."""
-        masks = [refused(scores[name], self.thresholds[name], self.sides[name]) for name in self.metrics]
+        masks = [self._refusals(name, scores) for name in self.metrics]
         return np.logical_and.reduce(masks) if self.decides == ALL else np.logical_or.reduce(masks)
 
     def rates(self, reference: Scores, comparison: Scores) -> Rates:

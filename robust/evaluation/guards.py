@@ -24,7 +24,7 @@ from tqdm import tqdm
 from robust.data import datasets, image_sets
 from robust.data.datasets import to_bytes, to_float
 from robust.data.probes import shuffled_patches
-from robust.decision.promise import CONFIDENCE, Promise, promised_threshold
+from robust.decision.promise import promised_threshold
 from robust.decision.thresholds import refused
 from robust.decision.tradeoff import auroc
 from robust.evaluation.baselines.from_pytorch_ood import pytorch_ood_metrics
@@ -33,10 +33,9 @@ from robust.guard import Guard
 from robust.judge import BATCH, single_metrics
 from robust.metrics import Metric
 from robust.models.classifier import AnyClassifier
-from robust.models.weights import WEIGHTS
 
-FILE = "benchmark_guards.json"
-FPR = 0.05
+FILE = Path(__file__).with_name("benchmark_guards.json")
+FPR, CONFIDENCE = 0.05, 0.95
 TRAIN, CALIBRATION, FRESH = 10_000, 2000, 4000  # images; the fresh ones measure the FPR
 SOME = 1000  # images of each set of outliers
 DRAWS, DRAWN = 200, 500  # repeated calibrations, and the images of each
@@ -272,7 +271,7 @@ def measure(task: Task) -> dict:
 def figures(metric: Metric, classifier, good: Tensor, fresh: Tensor, others: dict[str, Tensor]) -> dict:
     """FPR on fresh images, the share of each set accepted, and the mean AUROC over the sets."""
     reference, measured = scores_of(metric, classifier, good), scores_of(metric, classifier, fresh)
-    threshold = promised_threshold(reference, Promise(FPR, CONFIDENCE), metric.refuses)
+    threshold = promised_threshold(reference, FPR, CONFIDENCE, metric.refuses)
     found = {name: scores_of(metric, classifier, images) for name, images in others.items()}
     return {
         "fpr": float(refused(measured, threshold, metric.refuses).mean()),
@@ -291,7 +290,7 @@ def promise_kept(guard: Guard, images: Tensor) -> float:
         order = randomness.permutation(len(images))
         chosen, others = order[: min(DRAWN, len(images) // 2)], order[min(DRAWN, len(images) // 2) :]
         surprise.calibrate({name: scores[chosen] for name, scores in parts.items()})
-        threshold = promised_threshold(surprise.combine_good(), Promise(FPR, CONFIDENCE), surprise.refuses)
+        threshold = promised_threshold(surprise.combine_good(), FPR, CONFIDENCE, surprise.refuses)
         fresh = surprise.combine({name: scores[others] for name, scores in parts.items()})
         kept += refused(fresh, threshold, surprise.refuses).mean() <= FPR
     surprise.calibrate(usual)
@@ -299,18 +298,18 @@ def promise_kept(guard: Guard, images: Tensor) -> float:
 
 
 def run(archive: Path | None, resnet: bool) -> dict:
-    """Measure all tasks, and write `benchmark_guards.json` beside the shipped guards."""
+    """Measure all tasks, and write `benchmark_guards.json` beside this file."""
     tasks = [*clothes_tasks(), colour_task(archive, 32, False)]
     if resnet:
         tasks.append(colour_task(archive, 224, True))
     measured = {task.name: measure(task) for task in tasks}
-    (WEIGHTS / FILE).write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    FILE.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
     return measured
 
 
 def read() -> dict | None:
     """What `run` has written; None before it."""
-    return json.loads((WEIGHTS / FILE).read_text()) if (WEIGHTS / FILE).exists() else None
+    return json.loads(FILE.read_text()) if FILE.exists() else None
 
 
 def tables(measured: dict) -> list[Table]:

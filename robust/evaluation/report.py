@@ -7,7 +7,7 @@ import numpy as np
 
 from robust.data.image_sets import TITLES
 from robust.decision.choices import choice_from_json, threshold_value
-from robust.decision.promise import share_interval
+from robust.decision.promise import fpr_interval
 from robust.decision.rule import ALL, ANY, Rule, rule_name
 from robust.decision.thresholds import threshold_at_fpr
 from robust.evaluation import detectors, search
@@ -183,7 +183,7 @@ def rule_table(metrics: dict[str, Label], reference: dict, comparisons: dict, ta
     rows = []
     for title, rule in operating_points(metrics, reference):
         mask = rule.refused(reference)
-        low, high = share_interval(int(mask.sum()), len(mask))
+        low, high = fpr_interval(int(mask.sum()), len(mask))
         fnr = [1 - rule.refused(columns).mean() for columns in comparisons.values()]
         said = talk["rules"].get(title) if talk else None
         rows.append(

@@ -105,4 +105,37 @@ def test_a_retrained_classifier_keeps_the_nets(task, tmp_path):
 def test_risk_of_what_is_answered(task):
     guard = Guard.fit(task.classifier, task.train[0], task.test[0])
     found = guard.selective_risk(task.test[0].float() / 255, task.test[1])
-    assert 0.9 < found.coverage < 1 and found.risk <= found.at_most < 1
+    assert 0.9 < found.coverage < 1 and found.low <= found.risk <= found.high < 1
+
+
+def test_every_class_keeps_the_promise_where_it_is_asked_for(task, tmp_path):
+    guard = Guard.fit(task.classifier, task.train[0], task.test[0], fpr=0.1, by_class=True)
+    refused, predictions = guard.rule.refused(guard.reference), guard.reference["prediction"]
+    enough = [label for label in range(6) if (predictions == label).sum() >= 29]
+    assert len(enough) >= 4
+    assert all(refused[predictions == label].mean() <= 0.1 for label in enough)
+    guard.save(tmp_path / "guard")
+    back = Guard.load(tmp_path / "guard", classifier=task.classifier)
+    image = task.test[0][:1].float() / 255
+    verdict = back.inspect_prepared(image)[0].verdicts["surprise"]
+    assert verdict == guard.inspect_prepared(image)[0].verdicts["surprise"]
+    assert (
+        len(
+            {
+                back.inspect_prepared(task.test[0][i : i + 1].float() / 255)[0].verdicts["surprise"].threshold
+                for i in range(12)
+            }
+        )
+        > 1
+    )
+    assert (back.score_table(image)["reliable"] == [back.inspect_prepared(image)[0].reliable]).all()
+
+
+def test_answers_as_often_as_the_risk_allows(task):
+    guard = Guard.fit(task.classifier, task.train[0], task.test[0][:200])
+    images, labels = task.test[0][200:].float() / 255, task.test[1][200:]
+    wrong = (guard.score_table(images)["prediction"] != labels.numpy()).mean()
+    lenient = guard.with_risk(images, labels, min(1.6 * wrong + 0.05, 0.9))
+    assert 0 < lenient.selective_risk(images, labels).coverage <= 1
+    with pytest.raises(ValueError, match="give more images|at least"):
+        guard.with_risk(images, labels, 0.001)

@@ -20,7 +20,7 @@ from robust import Guard, Report
 from robust.data.examples import EXAMPLES, own_examples
 from robust.data.image_sets import TITLES
 from robust.data.subjects import Subject
-from robust.decision.promise import fpr_at_most, share_interval
+from robust.decision.promise import fpr_interval, upper_fpr
 from robust.decision.rule import ALL, ANY, OLD_NAMES, Rates, Rule
 from robust.inputs.prepare import Prepared
 from robust.metrics.registry import metric_class
@@ -271,9 +271,9 @@ class Settings:
         reference = default_guard().reference
         masks, count = self.rule.refused(reference), len(reference[self.rule.metrics[0]])
         if len(self.rule.metrics) == 1:
-            bound = float(fpr_at_most(int(masks.sum()), count))
+            bound = float(upper_fpr(int(masks.sum()), count))
             return f"Of all good {guard_subject().plural} at most {bound:.2%}, wherever the line stands"
-        low, high = share_interval(int(masks.sum()), count)
+        low, high = fpr_interval(int(masks.sum()), count)
         return f"Of all good {guard_subject().plural} {low:.2%} to {high:.2%}"
 
     def rates(self, decides: str) -> Rates:
