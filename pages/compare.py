@@ -185,6 +185,6 @@ if measurements:
     show(measurements)
 else:
     st.info(
-        "The metrics have not been compared on this guard yet. Do it with: `python -m robust benchmark detectors`",
+        "The metrics have not been compared on this guard yet. Do it with: `python -m robust benchmark detectors --guard …`",
         icon=":material/leaderboard:",
     )

@@ -30,6 +30,7 @@ from robust.judge import Choices, Judge, single_metrics
 from robust.metrics import (
     KNN,
     Confidence,
+    DeltaZ,
     EarlyLayers,
     Energy,
     Evidence,
@@ -53,6 +54,8 @@ BLACK_BOX_REFERENCE = 500  # each some 1,600 classifications; an FPR of 5 % is t
 COMPARED, BLACK_BOX_COMPARED = 200, 20  # images of each comparison set
 LARGEST_NET = 64  # pixels a side that the VAE, the GAN and the verifier are made for
 TWICE = 0.01  # share of the test images that may be training images, too, before that is an error
+WATCHED = 500  # test images on which δz is watched while it is trained
+FEWEST_STEPS_TO_WATCH = 300  # shorter fits are rehearsals
 BLIND = 0.5  # share of a set accepted from which on a guard is called blind to it
 BATCH = 32  # images scored for each tick of the progress bar
 
@@ -127,12 +130,17 @@ def fit(
     names = class_names or map(str, range(config.classes))
     contents = Contents(config, Subject(tuple(names)), nets=dict(parts.nets), fingerprint=known)
     with _workplace(checkpoints, train) as folder:
-        _train(train, labels, config, contents.nets, folder)
+        try:
+            _train(train, labels, config, contents.nets, folder, _watch_of(judge, wrapped, tried))
+        except training.NotWorthwhile as sight:
+            judge = _without_delta_z(judge, contents, str(sight))
         for name, net in contents.nets.items():
             net.load_state_dict(load_file(folder / f"{name}.safetensors"))
         judge, contents.comparisons = calibrated(judge, wrapped, contents, test)
     reference, decides = judge.reference, judge.rule.decides
-    return Fitted(wrapped, made, reference, judge.choices, decides, None, class_names, contents, by_class)
+    return Fitted(
+        wrapped, [*judge.metrics.values()], reference, judge.choices, decides, None, class_names, contents, by_class
+    )
 
 
 def refit(judge: Judge, contents: Contents, known: AnyClassifier, classifier, train_data, test_data) -> Fitted:
@@ -362,7 +370,45 @@ def _workplace(checkpoints: str | Path | None, train: Tensor) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def _train(images: Tensor, labels: Tensor | None, config: Config, nets: Collection[str], folder: Path) -> None:
+def _watch_of(judge: Judge, classifier: AnyClassifier, images: Tensor):
+    """What looks at generator and inverter while they are trained, on test images uint8 (N, channels, size, size): whether
+    δz will be more than 0 often enough for its FPR. None where its threshold is no matter of an FPR, or in a rehearsal."""
+    share = getattr(judge.choices.get(DeltaZ.name), "share", None)
+    images = to_float(images[:WATCHED])
+
+    def watch(generator: nn.Module, inverter: nn.Module) -> None:
+        with torch.no_grad():
+            inverter.eval()
+            place = next(inverter.parameters()).device
+            again = [generator(inverter(part.to(place))).cpu() for part in images.split(BATCH)]
+            inverter.train()
+            alike = torch.cat([classifier(x).argmax(1) for x in again]) == classifier(images).argmax(1)
+        agreement = float(alike.float().mean())
+        if agreement < 1 - share:
+            raise training.NotWorthwhile(
+                f"after a third of its training the classifier reads {agreement:.0%} of the images' reconstructions as the "
+                f"images, and an FPR of {share:.0%} needs {1 - share:.0%}"
+            )
+
+    return watch if share else None
+
+
+def _without_delta_z(judge: Judge, contents: Contents, sight: str) -> Judge:
+    """The judge without δz, which is not worth its training; warns. Raises ValueError where there is no other metric."""
+    others = [metric for metric in judge.metrics.values() if metric.name != DeltaZ.name]
+    if not others:
+        raise ValueError(f"δz comes to nothing here: {sight}. Choose other metrics, or give it more steps.")
+    warnings.warn(f"δz is left out: {sight}. The other metrics go on.", stacklevel=4)
+    for name in DeltaZ.nets:
+        contents.nets.pop(name, None)
+    choices = {name: choice for name, choice in judge.choices.items() if name != DeltaZ.name}
+    rule = judge.rule.decides if judge.rule.decides != DeltaZ.name else None
+    return Judge(others, judge.reference, choices, rule, judge.by_class)
+
+
+def _train(
+    images: Tensor, labels: Tensor | None, config: Config, nets: Collection[str], folder: Path, watch=None
+) -> None:
     if "vae" in nets:
         training.train_vae(images, config, folder)
     if "verifier" in nets:
@@ -370,4 +416,5 @@ def _train(images: Tensor, labels: Tensor | None, config: Config, nets: Collecti
     if "generator" in nets:
         training.train_wgan(images, config, folder)
     if "inverter" in nets:
-        training.train_inverter(images, config, folder)
+        is_rehearsal = config.inverter_steps < FEWEST_STEPS_TO_WATCH
+        training.train_inverter(images, config, folder, watch=None if is_rehearsal else watch)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import warnings
 from pathlib import Path
 
@@ -472,3 +473,32 @@ def test_the_metric_in_the_guide_for_contributors_works(lenet, tmp_path, monkeyp
     exec(code.replace("steps=8000", "steps=3"), names)
     white = torch.full((1, 28, 28), 255, dtype=torch.uint8)
     assert not Guard.load("my_guard", classifier=lenet).inspect(white).verdicts["ink"].reliable
+
+
+def test_a_delta_z_that_will_come_to_nothing_is_left_out_after_a_third(lenet, monkeypatch):
+    monkeypatch.setattr(fitting, "FEWEST_STEPS_TO_WATCH", 6)
+    with pytest.warns(
+        UserWarning, match="δz is left out: after a third .* an FPR of 5% needs 95%. The other metrics go on"
+    ):
+        guard = Guard.fit(lenet, TRAIN, TEST, metrics=("delta_z", "vae_loss"), steps=6)
+    assert list(guard.metrics) == list(guard.thresholds) == ["vae_loss"] and "generator" not in guard.contents.nets
+    with pytest.raises(ValueError, match="δz comes to nothing here: .* Choose other metrics, or give it more steps"):
+        Guard.fit(lenet, TRAIN, TEST, metrics=("delta_z",), steps=6)
+
+
+def test_ctrl_c_keeps_what_was_trained_so_far(lenet, tmp_path, monkeypatch):
+    draw = fitting.training.batch_indices
+
+    def interrupted_at_the_third(count, batch, seed, step):
+        if step == 2 and not list(tmp_path.glob("*/interrupted")):
+            next(tmp_path.glob("fit-*")).joinpath("interrupted").touch()
+            signal.raise_signal(signal.SIGINT)
+        steps.append(step)
+        return draw(count, batch, seed, step)
+
+    steps = []
+    monkeypatch.setattr(fitting.training, "batch_indices", interrupted_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        fit(lenet, metrics=["vae_loss"], steps=6, checkpoints=tmp_path)
+    fit(lenet, metrics=["vae_loss"], steps=6, checkpoints=tmp_path)
+    assert steps == [0, 1, 2, 3, 4, 5]

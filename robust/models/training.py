@@ -286,10 +286,21 @@ def train_wgan(images: Tensor, config: Config, folder: Path, batch: int = 64) ->
     save_net(critic, folder / "critic.safetensors")
 
 
-def train_inverter(images: Tensor, config: Config, folder: Path, batch: int = 64) -> None:
+class NotWorthwhile(Exception):
+    """The caller's watch found that a stage will not come to anything; the text says what it saw."""
+
+
+def train_inverter(
+    images: Tensor,
+    config: Config,
+    folder: Path,
+    batch: int = 64,
+    watch: Callable[[nn.Module, nn.Module], None] | None = None,
+) -> None:
     """min over I of E|G(I(x)) - x|^2 + lambda E|z - I(G(z))|^2 with G frozen (Zhao et al. 2018, eq. 2).
 
-    In the second descent half of the real images are augmented: by then what is left to learn is rare hands.
+    In the second descent half of the real images are augmented: by then what is left to learn is rare hands. After a third
+    of the steps `watch` sees generator and inverter, and may raise NotWorthwhile.
     """
     torch.manual_seed(config.seed)
     generator = build_net("generator", config)
@@ -313,6 +324,8 @@ def train_inverter(images: Tensor, config: Config, folder: Path, batch: int = 64
         (reconstruction + config.inverter_lambda * divergence).backward()
         optimizer.step()
         schedule.step()
+        if watch and i + 1 == config.inverter_steps // 3:
+            watch(generator, inverter)
         return {"reconstruction": reconstruction.detach(), "divergence": divergence.detach()}
 
     state = {"inverter": inverter, "optimizer": optimizer, "schedule": schedule}

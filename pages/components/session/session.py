@@ -27,7 +27,7 @@ from robust.metrics.registry import metric_class
 from robust.models.store import OWN, worlds
 from robust.serving.source import GuardSource
 
-PREFERRED_COMPARISON = "fashion-mnist"
+PREFERRED_COMPARISONS = ("fashion-mnist", "mnist")
 PRESETS = {  # the published operating points of a metric: label -> share of the reference refused
     "delta_z": {"5th percentile": 0.05},
     "vae_loss": {"95th percentile": 0.05, "Maximum": 0.0},
@@ -290,7 +290,7 @@ _STATE = {"rule": "rule", "set": "comparison", "example": "example", "step": "ta
 
 def _defaults() -> dict:
     guard, sets = default_guard(), comparison_sets()
-    comparison = PREFERRED_COMPARISON if PREFERRED_COMPARISON in sets else sets[0]
+    comparison = next((name for name in PREFERRED_COMPARISONS if name in sets), sets[0])
     others = {
         "rule": guard.rule.decides,
         "set": comparison,
