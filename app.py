@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.logger import get_logger
 
 from pages.components.session.navigation import navigation
-from pages.components.session.session import choose_world, default_guard
+from pages.components.session.session import choose_world, default_guard, without_folders
 from pages.components.style.style import apply_style
 from robust import DamagedWorld
 
@@ -20,6 +21,7 @@ choose_world()
 try:
     default_guard()
 except (DamagedWorld, ValueError) as error:  # a damaged folder, or a guard without its classifier
-    st.error(str(error), icon=":material/broken_image:")
+    get_logger(__name__).error(error)
+    st.error(without_folders(str(error)), icon=":material/broken_image:")
     st.stop()
 page.run()

@@ -4,8 +4,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pages.components.session.navigation import enter_through_app
-from pages.components.session.session import Settings, default_guard
+from pages.components.session.session import Settings, default_guard, without_folders
 from pages.components.style.style import colour
+from robust import DamagedWorld
 from robust.evaluation.detectors import FIGURES, MORE_IS_BETTER, main_figure, read
 
 HARDEST = "omniglot"  # what the page starts with: drawn by hand, as visitors will
@@ -180,7 +181,11 @@ def show(measured: dict) -> None:
 
 enter_through_app()
 Settings()  # keeps this visitor's link
-measurements = read(default_guard().contents.folder)
+try:
+    measurements = read(default_guard().contents.folder)
+except DamagedWorld as error:
+    st.error(without_folders(str(error)), icon=":material/broken_image:")
+    st.stop()
 if measurements:
     show(measurements)
 else:

@@ -17,6 +17,7 @@ from pages.components.session.session import (
     good_examples,
     judge,
     needs,
+    remembered,
     talk_steps,
     words_for_html,
 )
@@ -75,13 +76,13 @@ def walk_of(picture: bytes) -> Walk:
     return _walk_of(chosen_world(), picture)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@remembered
 def _walk_of(world: str, picture: bytes) -> Walk:
     prepared, report = judge(picture)
     return walk(default_guard().metrics["delta_z"], prepared.pixels, report.prediction, STEPS, BEYOND)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@remembered
 def parts_of(world: str, picture: bytes) -> VAEParts:
     return vae_parts(default_guard().metrics["vae_loss"].vae, judge(picture)[0].pixels)
 

@@ -199,6 +199,20 @@ def train(dataset, size, out, seed, stages):
     training.train(images, folder, config, stages or training.STAGES)
     if not stages:
         calibrate_world(folder, own)
+        say_what_was_made(folder)
+
+
+def say_what_was_made(folder: Path) -> None:
+    """The classifier's accuracy, and metrics that came out idle: at their thresholds they refuse nothing of what they should."""
+    from robust.guard import Guard
+    from robust.models.store import read_manifest
+
+    guard, figures = Guard.load(folder), read_manifest(folder)["figures"]
+    click.echo(f"LeNet reads {figures['accuracy']:.2%} of the test images rightly.")
+    for name, metric in guard.metrics.items():
+        accepted = [shares[name] for shares in guard.self_test().values()]
+        if accepted and min(accepted) > 0.95:
+            click.echo(f"{metric.title} is idle: it accepts {min(accepted):.0%} or more of every comparison set.")
 
 
 def given_images(dataset: str | None, manifest: dict, why: str):

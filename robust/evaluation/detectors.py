@@ -29,6 +29,7 @@ from robust.evaluation.tables import Table
 from robust.guard import Guard
 from robust.judge import BATCH, single_metrics
 from robust.metrics import DeltaZ, Metric, VAELoss
+from robust.models.store import DamagedWorld
 
 FILE = "benchmark_detectors.json"
 FPR = 0.05  # of every threshold here
@@ -341,9 +342,19 @@ def run(guard: Guard, dataset: datasets.Dataset, images: int | None, slow: int) 
 
 
 def read(folder: Path) -> dict | None:
-    """What `run` wrote into a world's folder; None before it."""
+    """What `run` wrote into a guard's folder; None before it. Raises DamagedWorld when it is not what `run` writes."""
     file = folder / FILE
-    return json.loads(file.read_text()) if file.exists() else None
+    if not file.exists():
+        return None
+    try:
+        measured = json.loads(file.read_text())
+        for row in measured["metrics"].values():
+            for name, one in measured["sets"].items():
+                figures = [row["fpr"], *(row["sets"][name][figure] for figure in FIGURES[one["kind"]])]
+                assert all(len(list(map(float, figure))) == 3 for figure in figures)
+        return measured | {"left_out": measured["left_out"], "test_images": measured["test_images"]}
+    except (ValueError, TypeError, KeyError, AttributeError, AssertionError):
+        raise DamagedWorld(f"{file} is damaged. Measure again: python -m robust benchmark detectors") from None
 
 
 def main_figure(found: dict) -> tuple[str, str]:

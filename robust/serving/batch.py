@@ -10,12 +10,12 @@ import hashlib
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -134,19 +134,49 @@ def score_to_parquet(source: GuardSource, guard: Guard, files: list[str], out: P
     if out.exists():
         _check_same(run, _run_of(out), out)
     else:
-        folder.mkdir(exist_ok=True)
         description = folder / "run.json"
-        if description.exists():
-            _check_same(run, json.loads(description.read_text()), folder)
+        if folder.is_dir() and any(folder.iterdir()):
+            _check_same(run, _described(description), folder)
+        folder.mkdir(exist_ok=True)
         _write(description, lambda file: file.write(json.dumps(run, indent=1).encode()))
         parts = [folder / f"{number:08d}.parquet" for number in range(-(-len(files) // SHARD))]
         _score_missing(source, files, parts, compute)
         _write(out, lambda file: _join(parts, file, schema(guard).with_metadata({METADATA: json.dumps(run)})))
-    shutil.rmtree(folder, ignore_errors=True)
+    _clear(folder)
+
+
+def _described(description: Path) -> dict:
+    """What the folder of an unfinished run is of. Raises BatchError where it is none, or is damaged."""
+    try:
+        found = json.loads(description.read_bytes())
+        if isinstance(found, dict):
+            return found
+    except (OSError, ValueError):
+        pass
+    raise BatchError(
+        f"{description.parent} is not the folder of an unfinished run, or is damaged: delete it, or choose another --out."
+    )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a run put into its folder, and the folder if nothing else is in it."""
+    for file in [*folder.glob("????????.parquet"), *folder.glob("*.tmp"), folder / "run.json"]:
+        file.unlink(missing_ok=True)
+    with suppress(OSError):  # the user's own files stay
+        folder.rmdir()
+
+
+def _is_whole(part: Path, rows: int) -> bool:
+    """Whether the scores of a shard are there, and can be read. One that was damaged is scored again."""
+    try:
+        return len(pq.ParquetFile(part).read()) == rows
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def _score_missing(source: GuardSource, files: list[str], parts: list[Path], compute: Compute) -> None:
-    shards = {i: files[i * SHARD : (i + 1) * SHARD] for i, part in enumerate(parts) if not part.exists()}
+    every = {i: files[i * SHARD : (i + 1) * SHARD] for i in range(len(parts))}
+    shards = {i: shard for i, shard in every.items() if not _is_whole(parts[i], len(shard))}
     left = sum(map(len, shards.values()))
     with tqdm(total=len(files), initial=len(files) - left, unit=" images") as progress:
         for number, table in compute(source, shards) if shards else ():

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score, roc_curve
 from streamlit.testing.v1 import AppTest
 
-from robust import Guard
+from robust import DamagedWorld, Guard
 from robust.cli import main
 from robust.data import image_sets
 from robust.data.examples import samples
@@ -267,3 +267,16 @@ def test_the_page_ranks_the_metrics_of_the_chosen_set(page, measured, tmp_path):
         worst = max(reversed(metrics), key=lambda name: metrics[name]["sets"]["pendigits"]["refused_right"][0])
         title = re.compile(r"\s*".join(map(re.escape, metrics[worst]["title"].split())))  # a long one has two lines
         expect(labels.first).to_contain_text(title, timeout=60_000)  # the axis goes upwards
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"metrics": {"a": {"fpr": 1}}, "sets": {"b": {"kind": "drawn"}}}', "NaN"]
+)
+def test_a_damaged_measurement_is_one_sentence(tmp_path, text):
+    (tmp_path / detectors.FILE).write_text(text)
+    with pytest.raises(DamagedWorld, match="is damaged. Measure again: python -m robust benchmark detectors"):
+        detectors.read(tmp_path)
+
+
+def test_what_was_measured_on_the_shipped_guard_is_whole():
+    assert detectors.read(DEFAULT_WORLD)["metrics"].keys() >= {"delta_z", "vae_loss", "surprise"}

@@ -36,6 +36,7 @@ def test_a_folder_of_pictures_becomes_a_world_with_one_command(tmp_path, monkeyp
     folder = draw_folder(tmp_path / "shapes")
     result = CliRunner().invoke(cli.main, ["train", "--dataset", str(folder), "--size", "32"])
     assert result.exit_code == 0, result.output
+    assert "LeNet reads" in result.output and "of the test images rightly" in result.output
 
     guard = Guard.load("shapes")
     made = guard.contents

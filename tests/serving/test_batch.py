@@ -126,6 +126,50 @@ def test_a_killed_run_goes_on_and_ends_as_if_never_interrupted(folder, scored, t
     assert out.read_bytes() == scored[0].read_bytes()
 
 
+def test_a_worker_that_dies_while_it_starts_is_an_error_and_no_wait(tmp_path, monkeypatch):
+    """As a process does that the kernel kills for its memory."""
+    (tmp_path / "deadly.py").write_text(
+        "import multiprocessing, os\nif multiprocessing.parent_process():\n    os._exit(9)\n"
+    )
+    source = GuardSource("mnist", "deadly:classifier")
+    monkeypatch.chdir(tmp_path)
+    began = time.monotonic()
+    with pytest.raises(batch.BatchError, match="A worker process died"):
+        list(batch.in_processes(source, {0: ["a.png"], 1: ["b.png"]}, 2))
+    assert time.monotonic() - began < 30
+
+
+def few(tmp_path: Path, monkeypatch) -> tuple[list[str], Path]:
+    """Files for three shards of four, and a run's output."""
+    monkeypatch.setattr(batch, "SHARD", 4)
+    files = [str(tmp_path / f"{i}.png") for i in range(12)]
+    for i, file in enumerate(files):
+        Image.fromarray(samples()["mnist_images"][i, 0].numpy()).save(file)
+    return files, tmp_path / "scores.parquet"
+
+
+def test_a_damaged_part_is_scored_again_and_a_users_own_file_stays(tmp_path, monkeypatch):
+    files, out = few(tmp_path, monkeypatch)
+    guard, parts = SOURCE.load(), tmp_path / "scores.parquet.parts"
+    with pytest.raises(KeyboardInterrupt):
+        batch.score_to_parquet(SOURCE, guard, files, out, only_one)
+    part = next(parts.glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:200] + b"\xff" * 40)
+    (parts / "notes.txt").write_text("mine")
+    batch.score_to_parquet(SOURCE, guard, files, out, here)
+    assert pq.read_table(out)["path"].to_pylist() == files
+    assert [file.name for file in parts.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00"])
+def test_a_damaged_description_of_a_run_is_one_sentence(tmp_path, monkeypatch, text):
+    files, out = few(tmp_path, monkeypatch)
+    (tmp_path / "scores.parquet.parts").mkdir()
+    (tmp_path / "scores.parquet.parts" / "run.json").write_text(text)
+    with pytest.raises(batch.BatchError, match="not the folder of an unfinished run, or is damaged: delete it"):
+        batch.score_to_parquet(SOURCE, SOURCE.load(), files, out, here)
+
+
 def start(folder: Path, out: Path) -> subprocess.Popen:
     return subprocess.Popen(command(folder, out), cwd=ROOT, stderr=subprocess.PIPE, text=True)
 

@@ -2,13 +2,17 @@
 kept in the URL."""
 
 import argparse
+import gc
+import hashlib
 import html
 import io
 import math
+import re
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from itertools import zip_longest
 from pathlib import Path
 from typing import NoReturn
@@ -37,6 +41,7 @@ TALK = {  # talk mode steps through these, and then through the nonsense
     "fashion-mnist": ("Trouser", "Sneaker", "Bag", "Digit 7"),
 }
 SHOWN = 10  # test images of a fitted guard in the gallery
+OWN_RESULTS = 12  # results of a visitor's own pictures; each holds a few pictures of at most 560 pixels a side
 NONSENSE = ("Chicken", "Falafel", "Blank page")
 FARTHEST = 1e6  # a threshold of a link may be this far from 0; no metric comes near, and number fields can hold it
 
@@ -104,7 +109,12 @@ def default_guard() -> Guard:
 
 @st.cache_resource(show_spinner="Loading the nets …")
 def _loaded(name: str) -> Guard:
-    return (given_guards().get(name) or GuardSource(name)).load()
+    guard = (given_guards().get(name) or GuardSource(name)).load()
+    # Streamlit collects all garbage after every run of a script. Among torch's half a million objects, which never go
+    # away, that takes 0.2 s of every run, for every visitor: so they are left out of it from now on.
+    gc.collect()
+    gc.freeze()
+    return guard
 
 
 def guard_subject() -> Subject:
@@ -143,6 +153,11 @@ def reference_title() -> str:
     return "Your test set" if name == OWN else f"{set_title(name)} test"
 
 
+def without_folders(text: str) -> str:
+    """A message as visitors may read it: of paths on the server, the last folder and the name alone."""
+    return re.sub(r"/?(?:[^\s/:]+/)+(?=[^\s/:]+/[^\s/:]+)", "…/", text)
+
+
 def class_name(label: int) -> str:
     """What people call a class of the chosen world."""
     return default_guard().class_name(label)
@@ -151,12 +166,39 @@ def class_name(label: int) -> str:
 # --- Pictures ------------------------------------------------------------------------------------------------------
 
 
+def remembered(compute: Callable):
+    """`compute(world, picture, ...)` for a picture file, computed once: for each world and gallery picture in this server,
+    and for the latest of a visitor's own. Nobody's picture outlives its visitor."""
+    for_everybody = st.cache_data(show_spinner=False)(compute)
+
+    @wraps(compute)
+    def found(world: str, picture: bytes):
+        if picture in _gallery_pictures(world):
+            return for_everybody(world, picture)
+        own = st.session_state.setdefault("own_results", OrderedDict())
+        key = (compute.__module__, compute.__name__, world, hashlib.sha256(picture).hexdigest())
+        if key not in own:
+            own[key] = compute(world, picture)
+        own.move_to_end(key)
+        while len(own) > OWN_RESULTS:
+            own.popitem(last=False)
+        return own[key]
+
+    return found
+
+
+@st.cache_resource(show_spinner=False)
+def _gallery_pictures(world: str) -> frozenset[bytes]:
+    """The files of all examples: what anybody may remember."""
+    return frozenset(_example_picture(world, name) for name in dict.fromkeys([*_own_examples(world), *EXAMPLES]))
+
+
 def judge(picture: bytes) -> tuple[Prepared, Report]:
     """Prepare a picture file and score it in the chosen world. Raises UnusableImage."""
     return _judge(chosen_world(), picture)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@remembered
 def _judge(world: str, picture: bytes) -> tuple[Prepared, Report]:
     guard = _loaded(world)
     prepared = guard.prepare(picture)

@@ -44,7 +44,7 @@ def example_thumbnails() -> list[tuple[str, str, str]]:
     return [(name, name, thumbnail_of(example_picture(name))) for name in examples()]
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner=False)
 def thumbnail_of(picture: bytes) -> str:
     """A picture file as a small data URL; a black square if it cannot be read."""
     try:

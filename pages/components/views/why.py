@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from pages.components.session.session import chosen_world, classifier_name, default_guard, judge
+from pages.components.session.session import chosen_world, classifier_name, default_guard, judge, remembered
 from pages.components.style.style import as_data_url
 from pages.components.views.pictures import as_picture, heat, name_of
 from robust import Report
@@ -31,7 +31,7 @@ def explain(picture: bytes) -> Explanation:
     return _explain(chosen_world(), picture)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@remembered
 def _explain(world: str, picture: bytes) -> Explanation:
     report, guard = judge(picture)[1], default_guard()
     metrics, tails = guard.metrics, {}
