@@ -10,7 +10,7 @@ import json
 import tarfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -299,12 +299,18 @@ def promise_kept(guard: Guard, images: Tensor) -> float:
 
 def run(archive: Path | None, resnet: bool) -> dict:
     """Measure all tasks, and write `benchmark_guards.json` beside this file."""
-    tasks = [*clothes_tasks(), colour_task(archive, 32, False)]
-    if resnet:
-        tasks.append(colour_task(archive, 224, True))
-    measured = {task.name: measure(task) for task in tasks}
-    FILE.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    measured = {}
+    for task in _tasks(archive, resnet):
+        measured[task.name] = measure(task)
+        FILE.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
     return measured
+
+
+def _tasks(archive: Path | None, resnet: bool) -> Iterator[Task]:
+    yield from clothes_tasks()
+    yield colour_task(archive, 32, False)
+    if resnet:
+        yield colour_task(archive, 224, True)
 
 
 def read() -> dict | None:

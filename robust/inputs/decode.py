@@ -22,7 +22,14 @@ UNREAD_SUFFIXES = frozenset(
     ".dng .cr2 .cr3 .nef .arw .orf .rw2 .raf".split()
 )
 PICTURE_SUFFIXES = READ_SUFFIXES | UNREAD_SUFFIXES
-MAX_PIXELS = 50_000_000
+# What a header may promise. Together they keep every picture below two seconds of a core and 300 MB.
+MAX_PIXELS = 50_000_000  # of a JPEG, which is decoded straight to a smaller size
+MAX_WHOLE = 25_000_000  # pixels of the other formats, which are decoded whole
+MAX_DEEP = 9_000_000  # pixels of 32 bits of grey, which are counted in floats
+MAX_SIDE = 20_000  # pixels
+MAX_SCANNED = 150_000_000  # pixels times scans of a progressive JPEG: each scan goes over all of them
+MAX_TILE = 4_000_000  # pixels of a TIFF's tile, which is decoded whole however small the picture is
+MAX_EXIF = 100_000  # bytes: more holds no orientation worth the time
 SIDE = 560  # longest side of the picture that is shown and worked on: 28 source pixels for each of MNIST's 20
 MAX_FRAMES = 20  # so many pages or frames are looked at for one that is not blank
 BLANK = 8  # of 255: a page is blank whose greys, averaged over its 64ths, differ by no more
@@ -88,10 +95,38 @@ def _decode_file(file) -> Image.Image:
     except Image.UnidentifiedImageError:
         raise UnreadableImage(f"This file is not a picture we can read: use {NAMES}.") from None
     _check_size(*image.size)  # the header alone tells; nothing is decoded yet
+    _check_cost(image, file)
     image.draft(None, (2 * SIDE, 2 * SIDE))  # large JPEGs decode straight to a smaller size
     image.load()
     _skip_blank_frames(image)
     return image
+
+
+def _check_cost(image: Image.Image, file) -> None:
+    """Raises UnreadableImage for what would take long, or much memory, to decode: by its header, and by a JPEG's scans."""
+    area = image.width * image.height
+    is_deep = image.mode in ("I", "F")
+    if area > (MAX_DEEP if is_deep else MAX_PIXELS if image.format in ("JPEG", "MPO") else MAX_WHOLE):
+        raise _too_large(MAX_DEEP if is_deep else MAX_WHOLE)
+    if image.info.get("progressive"):
+        place = file.tell()
+        file.seek(0)
+        scans = file.read().count(b"\xff\xda")
+        file.seek(place)
+        if area * scans > MAX_SCANNED:
+            raise UnreadableImage(
+                f"This JPEG is stored in {scans} scans, which takes too long to read: save it again as a plain JPEG."
+            )
+    if image.format == "TIFF":
+        tile = [_first_number(image.tag_v2.get(tag, 1)) for tag in (322, 323)]  # its width and length
+        if tile[0] * tile[1] > max(MAX_TILE, 4 * area):
+            raise UnreadableImage("This TIFF is damaged: its tiles are larger than the picture; save it again as PNG.")
+    if len(image.info.get("exif") or b"") > MAX_EXIF:
+        del image.info["exif"]
+
+
+def _first_number(tag) -> int:
+    return int(tag[0] if isinstance(tag, tuple) else tag)
 
 
 def _formats(start: bytes) -> tuple[str, ...]:
@@ -129,10 +164,17 @@ def _heif() -> tuple[str, ...]:
 
 def _skip_blank_frames(image: Image.Image) -> None:
     """Go to the first page or frame that is not blank; stay at the first where there is none."""
-    frames = min(getattr(image, "n_frames", 1), MAX_FRAMES)
-    if frames > 1:
-        shown = next((frame for frame in range(frames) if not _is_blank(image, frame)), 0)
-        image.seek(shown)
+    if not getattr(image, "is_animated", False):
+        return
+    most = min(MAX_FRAMES, max(1, MAX_WHOLE // (image.width * image.height)))
+    for frame in range(most):  # how many there are would take to read them all
+        try:
+            if not _is_blank(image, frame):
+                return
+        except EOFError:
+            break
+    image.seek(0)
+    image.load()  # while the file is open
 
 
 def _is_blank(image: Image.Image, frame: int) -> bool:
@@ -147,12 +189,14 @@ def _is_blank(image: Image.Image, frame: int) -> bool:
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise _too_large()
+    if max(width, height) > MAX_SIDE:
+        raise UnreadableImage(f"This picture is too long: use one of at most {MAX_SIDE:,} pixels a side.")
     if width * height == 0:
         raise UnreadableImage("This picture has no pixels: choose another one.")
 
 
-def _too_large() -> UnreadableImage:
-    return UnreadableImage(f"This picture is too large: use one of at most {MAX_PIXELS // 1_000_000} megapixels.")
+def _too_large(most: int = MAX_PIXELS) -> UnreadableImage:
+    return UnreadableImage(f"This picture is too large: use one of at most {most // 1_000_000} megapixels.")
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
