@@ -243,6 +243,8 @@ def answer(picture_file: bytes | None, picture: tuple[Prepared, Report] | None, 
         if picture:
             show_verdict(report)
             show_pictures(picture[0])
+            if picture[0].hint and not report.reliable:
+                st.caption(f":material/lightbulb: {picture[0].hint}")
             st.html(probability_bars(report.probabilities))
             show_scores(report)
         else:

@@ -52,6 +52,10 @@ class SeveralObjects(UnusableImage):
 
 
 FULL = 0.35  # of a sheet: where ink covers more, it is no sheet of paper
+FAR = 0.08  # longest side of an object, as a share of the picture's, below which a few pixels decide
+DARK = 70  # of 255: paper that wants more light
+FAINT = 25  # of 255: from ink to paper, below which the ink is faint
+CAMERA = 200  # pixels a side of what may come from a camera
 DRAWN = 0.8  # share of the border that is of one and the same grey where a program has drawn the picture
 
 
@@ -60,12 +64,14 @@ class Prepared:
     """pixels: float32 (channels, size, size) in [0, 1]; picture: what was given, at most 560 px a side; stages: name and
     array of each step on the way, in order.
 
-    The pictures of the steps are only made when somebody looks at them: batches do not.
+    The pictures of the steps are only made when somebody looks at them: batches do not. hint: what would make a better
+    picture, one sentence, if anything.
     """
 
     pixels: torch.Tensor
     picture: Image.Image
     stages: list[tuple[str, np.ndarray]]
+    hint: str | None = None
 
     @property
     def original(self) -> Image.Image:
@@ -120,7 +126,8 @@ def prepare(
     # A thing that the picture shows in part fills the frame, as it filled the picture.
     pixels = place(ink, found.box, size, 1 if found.cut_off else ink_share)
     cut = ink[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
-    return Prepared(torch.from_numpy(pixels)[None], picture, [*found.stages, ("Cut out", cut), (name, pixels)])
+    stages = [*found.stages, ("Cut out", cut), (name, pixels)]
+    return Prepared(torch.from_numpy(pixels)[None], picture, stages, None if small else _hint(found))
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,25 @@ class _Found:
     box: Box
     cut_off: bool
     stages: list[tuple[str, np.ndarray]]
+
+
+def _hint(found: _Found) -> str | None:
+    """What whoever holds the camera can do."""
+    shades = next(array for name, array in found.stages if name == "Greyscale")
+    longest = max(found.box[1] - found.box[0], found.box[3] - found.box[2])
+    inked = found.ink > 0.5
+    if found.cut_off:
+        return "Part of it is outside the picture: move back a little."
+    if longest < FAR * max(shades.shape):
+        return "It is small in the picture: move closer."
+    if max(shades.shape) < CAMERA or not inked.any() or inked.shape != shades.shape:
+        return None
+    ink, paper = np.median(shades[inked]), np.median(shades[~inked])
+    if ink < paper < DARK:
+        return "The picture is dark: more light would help."
+    if abs(paper - ink) < FAINT:
+        return "The ink hardly differs from the paper: a darker pen, or more light, would help."
+    return None
 
 
 def _find_object(

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from robust import EmptyImage, Guard, SeveralObjects
 from robust.data import sheets
+from robust.data.examples import samples
 from robust.inputs.prepare import prepare
 
 # Pen strokes in a frame of 100 pixels, y down.
@@ -148,3 +149,25 @@ def test_a_photo_takes_a_moment_beyond_decoding():
         prepare(photo)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.1  # about 0.02 on one idle core
+
+
+def on_paper(scale: float, ink: int = 30, paper: int = 220) -> Image.Image:
+    """A printed digit of the samples on a page of 500 pixels a side, `scale` of it long."""
+    digit = Image.fromarray(samples()["mnist_images"][70, 0].numpy()).resize((int(28 * scale * 18),) * 2)
+    page = Image.new("L", (500, 500), paper)
+    page.paste(ink, (250 - digit.width // 2, 250 - digit.height // 2), digit)
+    return page
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (on_paper(0.5), None),
+        (on_paper(0.06), "move closer"),
+        (on_paper(0.5, ink=15, paper=60), "more light would help"),
+        (on_paper(0.5, ink=200), "a darker pen"),
+    ],
+)
+def test_a_hint_says_what_would_make_a_better_picture(picture, words):
+    hint = prepare(picture).hint
+    assert hint is None if words is None else words in hint
