@@ -450,10 +450,13 @@ def lines() -> None:
 
 def rest() -> None:
     settings = Settings()
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.subheader("Two metrics at once", anchor=False)
-        show_scatter(settings, report_on_trial(settings))
+    if len(default_guard().metrics) > 1:
+        left, right = st.columns(2, gap="medium")
+        with left:
+            st.subheader("Two metrics at once", anchor=False)
+            show_scatter(settings, report_on_trial(settings))
+    else:
+        right = st.container()
     with right:
         st.subheader("ROC: all thresholds at once", anchor=False)
         show_roc(settings)

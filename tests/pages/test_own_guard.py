@@ -43,3 +43,21 @@ def test_every_page_opens_on_a_guard_of_ones_own(page: Page, tmp_path, monkeypat
             page.goto(f"{address}/{path}")
             expect(page.locator(".stMain")).to_contain_text(words, timeout=60_000)
             expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_thresholds_of_a_guard_of_one_metric(page: Page, tmp_path, monkeypatch):
+    """As `Guard.fit` makes it by default: Surprise alone."""
+    (tmp_path / "clothes_project.py").write_text(PROJECT)
+    monkeypatch.chdir(tmp_path)
+    clothes = samples()["fashion_images"]
+    Guard.fit(named_object("clothes_project:classifier"), clothes.roll(1, 3), clothes).save("my_guard")
+    options = ("--", "--guard", "my_guard", "--classifier", "clothes_project:classifier")
+    with streamlit_app(REPOSITORY / "app.py", *options) as address:
+        page.goto(f"{address}/thresholds?example=Digit+3")
+        expect(page.locator(".stMain")).to_contain_text("ROC: all thresholds at once", timeout=60_000)
+        expect(page.locator(".stMain")).to_contain_text("Take it home", timeout=60_000)
+        expect(page.locator(".stMain")).not_to_contain_text("Two metrics at once")
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        page.goto(f"{address}/?example=Digit+3")
+        expect(page.locator(".why-card")).to_contain_text("Of the test images", timeout=60_000)
+        expect(page.get_by_test_id("stException")).to_have_count(0)

@@ -265,7 +265,10 @@ def image_title(name: str) -> str:
 
 def rules() -> dict[str, str]:
     """Every rule and what people read: "refuse when …"."""
-    titles = {name: metric.title for name, metric in default_guard().metrics.items()}
+    guard = default_guard()
+    titles = {name: metric.title for name, metric in guard.metrics.items()}
+    if len(titles) == 1 and guard.rule.decides in titles:  # any of one, and all of one, are that one
+        return titles
     return titles | {ANY: "any refuses", ALL: "all refuse"}
 
 

@@ -119,6 +119,11 @@ def surprise_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
         "vae_loss": "look as bad to the VAE",
         "evidence": "to the verifier, a net that can say no",
         "energy": f"make {classifier_name()} speak no louder",
+        "confidence": f"make {classifier_name()} no surer",
+        "knn": "lie as far from the training images, as the classifier sees them",
+        "early_layers": "stir its early layers as oddly",
+        "late_layers": "stir its late layers as oddly",
+        "exposure": "are as odd in brightness, contrast or sharpness",
     }
     parts = [f"{share(tail)} {words.get(name, f'look as bad to {name}')}" for name, tail in found.tails.items()]
     told = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}, and {parts[-1]}"
