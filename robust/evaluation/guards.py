@@ -10,7 +10,7 @@ import json
 import tarfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,9 @@ FILE = Path(__file__).with_name("benchmark_guards.json")
 FPR, CONFIDENCE = 0.05, 0.95
 TRAIN, CALIBRATION, FRESH = 10_000, 2000, 4000  # images; the fresh ones measure the FPR
 SOME = 1000  # images of each set of outliers
+FEWEST_OTHERS = 2000  # images on which a repeated calibration is checked
+THEIRS = "pytorch-ood: "
+LARGEST_COMPARED = 64  # pixels a side up to which pytorch-ood's detectors stand beside: each asks the classifier anew
 DRAWS, DRAWN = 200, 500  # repeated calibrations, and the images of each
 CLASSES = {  # of emoji-datasource, and the groups that make them
     "faces": ("Smileys & Emotion",),
@@ -214,22 +217,26 @@ def colour_task(archive: Path | None, size: int, resnet: bool) -> Task:
         net, steps, batch = small_cnn(3, size, len(SHAPES)), 2000, 64
     name = f"{'resnet18' if resnet else 'CNN'} on {what}"
     net = trained(net, *train, steps, f"train a {name}", batch)
-    own = test[0][-SOME:]
+    own = test[0][-(200 if resnet else SOME) :]
     return Task(name, net, train, test, outliers(own, {"photos": photo_patches(SOME if not resnet else 200, size)}))
 
 
 # --- Measurement ---------------------------------------------------------------------------------------------------
 
 
-def scores_of(metric: Metric, classifier: Callable[[Tensor], Tensor], images: Tensor) -> np.ndarray:
-    """A metric's scores (N,) of images uint8 (N, channels, size, size)."""
-    found = []
+Scores = dict[str, np.ndarray]
+
+
+def scores_of(metrics: Mapping[str, Metric], classifier: Callable[[Tensor], Tensor], images: Tensor) -> Scores:
+    """Each metric's scores (N,) of images uint8 (N, channels, size, size)."""
+    found: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
     for part in images.split(BATCH):
         part = to_float(part)
         with torch.no_grad():
             predictions = classifier(part).argmax(1)
-        found.append(metric.scores(part, predictions))
-    return np.concatenate(found)
+        for name, metric in metrics.items():
+            found[name].append(metric.scores(part, predictions))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def measure(task: Task) -> dict:
@@ -242,20 +249,23 @@ def measure(task: Task) -> dict:
         guard = Guard.fit(task.classifier, task.train[0], good, fpr=FPR, confidence=CONFIDENCE)
     seconds = time.perf_counter() - began
     classifier: AnyClassifier = guard.classifier
-    metrics = guard.metrics | single_metrics(guard.metrics.values())
-    with torch.no_grad():
-        parts = [to_float(part) for part in task.train[0].split(BATCH)]
-        features = torch.cat([classifier.features(part) for part in parts])
-        logits = torch.cat([classifier(part) for part in parts])
-    theirs = [] if classifier.gives_probabilities else pytorch_ood_metrics(classifier, features, logits, task.train[1])
-    rows = {}
-    for metric in tqdm([*metrics.values(), *theirs], desc=f"measure {task.name}"):
-        try:
-            rows[("" if metric in metrics.values() else "pytorch-ood: ") + metric.title] = figures(
-                metric, classifier, good, fresh, task.outliers
-            )
-        except (RuntimeError, ValueError):  # a detector that this classifier's features are too narrow for
-            continue
+    ours = guard.metrics | single_metrics(guard.metrics.values())
+    metrics = {metric.title: metric for metric in ours.values()}
+    if not classifier.gives_probabilities and task.train[0].shape[2] <= LARGEST_COMPARED:
+        with torch.no_grad():
+            parts = [to_float(part) for part in task.train[0].split(BATCH)]
+            features = torch.cat([classifier.features(part) for part in parts])
+            logits = torch.cat([classifier(part) for part in parts])
+        theirs = pytorch_ood_metrics(classifier, features, logits, task.train[1])
+        metrics |= {f"{THEIRS}{metric.title}": metric for metric in theirs}
+    scored = [good, fresh, *task.outliers.values()]
+    reference, measured, *others = (
+        scores_of(metrics, classifier, images) for images in tqdm(scored, desc=f"measure {task.name}")
+    )
+    rows = {
+        title: figures(metric, reference[title], measured[title], {n: o[title] for n, o in zip(task.outliers, others)})
+        for title, metric in metrics.items()
+    }
     accuracy = float((torch.cat([classifier(to_float(p)) for p in fresh.split(BATCH)]).argmax(1) == task.test[1][calibration : calibration + FRESH]).float().mean())  # fmt: skip
     return {
         "seconds": seconds,
@@ -268,27 +278,30 @@ def measure(task: Task) -> dict:
     }
 
 
-def figures(metric: Metric, classifier, good: Tensor, fresh: Tensor, others: dict[str, Tensor]) -> dict:
+def figures(metric: Metric, reference: np.ndarray, measured: np.ndarray, others: Scores) -> dict:
     """FPR on fresh images, the share of each set accepted, and the mean AUROC over the sets."""
-    reference, measured = scores_of(metric, classifier, good), scores_of(metric, classifier, fresh)
     threshold = promised_threshold(reference, FPR, CONFIDENCE, metric.refuses)
-    found = {name: scores_of(metric, classifier, images) for name, images in others.items()}
     return {
         "fpr": float(refused(measured, threshold, metric.refuses).mean()),
-        "accepted": {n: float((~refused(scores, threshold, metric.refuses)).mean()) for n, scores in found.items()},
-        "auroc": float(np.mean([auroc(measured, scores, metric.refuses) for scores in found.values()])),
+        "accepted": {n: float((~refused(scores, threshold, metric.refuses)).mean()) for n, scores in others.items()},
+        "auroc": float(np.mean([auroc(measured, scores, metric.refuses) for scores in others.values()])),
     }
 
 
-def promise_kept(guard: Guard, images: Tensor) -> float:
-    """The share of repeated calibrations on `DRAWN` of the images whose FPR on the others is at most that promised."""
+def promise_kept(guard: Guard, images: Tensor) -> float | None:
+    """The share of repeated calibrations on `DRAWN` of the images whose FPR on the others is at most that promised.
+
+    None where there are too few others to tell an FPR by.
+    """
+    if len(images) < DRAWN + FEWEST_OTHERS:
+        return None
     surprise = guard.metrics[guard.rule.decides]
-    parts = {name: scores_of(part, guard.classifier, images) for name, part in surprise.parts.items()}
+    parts = scores_of(surprise.parts, guard.classifier, images)
     randomness, kept = np.random.default_rng(0), 0
     usual = surprise.reference
     for _ in range(DRAWS):
         order = randomness.permutation(len(images))
-        chosen, others = order[: min(DRAWN, len(images) // 2)], order[min(DRAWN, len(images) // 2) :]
+        chosen, others = order[:DRAWN], order[DRAWN:]
         surprise.calibrate({name: scores[chosen] for name, scores in parts.items()})
         threshold = promised_threshold(surprise.combine_good(), FPR, CONFIDENCE, surprise.refuses)
         fresh = surprise.combine({name: scores[others] for name, scores in parts.items()})
@@ -325,13 +338,13 @@ def tables(measured: dict) -> list[Table]:
 
 def _table(name: str, found: dict) -> Table:
     rows = found["metrics"]
-    theirs = sorted((row for row in rows if row.startswith("pytorch-ood")), key=lambda row: -rows[row]["auroc"])[:5]
-    ours = sorted((row for row in rows if not row.startswith("pytorch-ood")), key=lambda row: row != found["rule"])
+    theirs = sorted((row for row in rows if row.startswith(THEIRS)), key=lambda row: -rows[row]["auroc"])[:5]
+    ours = sorted((row for row in rows if not row.startswith(THEIRS)), key=lambda row: row != found["rule"])
     sets = list(rows[found["rule"]]["accepted"])
     title = (
         f"{name}, {found['accuracy']:.1%} right: accepted when at most {FPR:.0%} of good images are refused with "
-        f"{CONFIDENCE:.0%} confidence ({found['calibration']:,} images). Fitted in {found['seconds']:.0f} s; the promise was "
-        f"kept in {found['kept']:.1%} of {DRAWS} calibrations on {DRAWN}"
+        f"{CONFIDENCE:.0%} confidence ({found['calibration']:,} images). Fitted in {found['seconds']:.0f} s"
+        + (f"; the promise was kept in {found['kept']:.1%} of {DRAWS} calibrations on {DRAWN}" if found["kept"] else "")
     )
     header = ["metric", "FPR", *(image_sets.TITLES.get(one, one.capitalize()) for one in sets), "mean AUROC"]
     return Table(

@@ -34,6 +34,7 @@ def test_a_guard_is_measured_beside_pytorch_oods_detectors(task, monkeypatch):
 
 def test_the_promise_of_the_default_rule_is_kept(task, monkeypatch):
     monkeypatch.setattr(guards, "DRAWN", 200)
+    monkeypatch.setattr(guards, "FEWEST_OTHERS", 200)
     guard = Guard.fit(task.classifier, task.train[0], task.test[0][:200])
     assert guards.promise_kept(guard, task.test[0]) > 0.9
 
