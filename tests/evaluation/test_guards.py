@@ -1,5 +1,7 @@
 """The benchmark of fitted guards: its data, its figures, and the command."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -27,9 +29,11 @@ def test_a_guard_is_measured_beside_pytorch_oods_detectors(task, monkeypatch):
     assert found["seconds"] < 20
     ours = found["metrics"]["Surprise"]
     assert ours["accepted"]["noise"] == ours["accepted"]["black"] == 0
-    assert ours["auroc"] > max(row["auroc"] for name, row in found["metrics"].items() if name.startswith("pytorch-ood"))
     text = as_text(guards.tables({task.name: found}))
-    assert "Surprise" in text and "pytorch-ood: KNN" in text and "mean AUROC" in text
+    assert "Surprise" in text and "mean AUROC" in text
+    theirs = [row["auroc"] for name, row in found["metrics"].items() if name.startswith(guards.THEIRS)]
+    if find_spec("pytorch_ood"):
+        assert "pytorch-ood: KNN" in text and len(theirs) > 10 and ours["auroc"] > max(theirs)
 
 
 def test_the_promise_of_the_default_rule_is_kept(task, monkeypatch):
