@@ -303,7 +303,9 @@ class Settings:
 
     @property
     def guard(self) -> Guard:
-        return default_guard().with_thresholds(self.thresholds, st.session_state.rule)
+        guard = default_guard()
+        moved = {name: value for name, value in self.thresholds.items() if value != guard.thresholds[name]}
+        return guard.with_thresholds(moved, st.session_state.rule)  # the others may be one for each class
 
     def set_threshold(self, metric: str, value: float) -> None:
         self.set_thresholds({metric: value})
