@@ -262,6 +262,8 @@ def measure(task: Task) -> dict:
     reference, measured, *others = (
         scores_of(metrics, classifier, images) for images in tqdm(scored, desc=f"measure {task.name}")
     )
+    # A metric of metrics judges each good image against the others: its scores as the guard keeps them.
+    reference |= {metric.title: guard.reference[name] for name, metric in guard.metrics.items() if metric.parts}
     rows = {
         title: figures(metric, reference[title], measured[title], {n: o[title] for n, o in zip(task.outliers, others)})
         for title, metric in metrics.items()
