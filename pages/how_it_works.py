@@ -18,7 +18,6 @@ from pages.components.session.session import (
     judge,
     needs,
     remembered,
-    talk_steps,
     words_for_html,
 )
 from pages.components.style.style import as_data_url
@@ -32,6 +31,7 @@ from pages.components.views.pictures import (
     probability_bars,
     thumbnail_of,
 )
+from pages.components.views.story import first_example
 from pages.components.widgets.film import film
 from pages.components.widgets.gallery import gallery
 from robust import Report, UnusableImage
@@ -69,7 +69,7 @@ def picked_picture() -> tuple[str, bytes]:
 
 def good_example() -> str:
     """The example that the page starts with, and compares nonsense with."""
-    return talk_steps()[1]
+    return first_example()
 
 
 def walk_of(picture: bytes) -> Walk:

@@ -1,4 +1,4 @@
-"""Talk mode: one input after the other on a full screen, driven by keys or a presenter's remote."""
+"""Talk: the story on a full screen, step by step, and live pictures between the steps; by keys or a presenter's remote."""
 
 import html
 
@@ -6,91 +6,141 @@ import streamlit as st
 
 from pages.components.session.navigation import enter_through_app
 from pages.components.session.session import (
+    LONGEST_STORY,
     Settings,
     chosen_world,
-    classifier_name,
     default_guard,
     example_picture,
     judge,
-    talk_steps,
 )
 from pages.components.style.style import as_data_url
+from pages.components.views.live_page import follow_lines, rates_in_words
 from pages.components.views.metric_plot import metric_plot
-from pages.components.views.pictures import as_picture, claim
+from pages.components.views.pad import drawing_pad
+from pages.components.views.pictures import as_picture, example_thumbnails
+from pages.components.views.story import Step, report_of, story
+from pages.components.views.verdict import reason, verdict_card, waiting_card
+from pages.components.widgets.gallery import gallery
 from pages.components.widgets.stage import stage
 from robust import Report, UnusableImage
-from robust.inputs.decode import open_image
 from robust.inputs.prepare import Prepared
 
+LIVE = ("draw", "camera", "gallery", "own")
 
-def judged(name: str) -> tuple[Prepared, Report] | str:
-    """The example's report, or why there is none."""
+
+@st.cache_resource(show_spinner="Preparing the talk …")
+def prepared(world: str) -> bool:
+    """Once for each world, so that every step shows at once."""
+    story(Settings())
+    return True
+
+
+# --- A step of the story -------------------------------------------------------------------------------------------
+
+
+def show_step(step: Step, settings: Settings) -> None:
+    st.html(f"<div class='talk'><h1 class='sentence'>{step.sentence}</h1></div>")
+    if not step.plot:
+        st.html(f"<div class='talk'>{step.picture}</div>")
+        return
+    left, right = st.columns([1, 1.3], gap="large")
+    left.html(f"<div class='talk'>{step.picture}</div>")
+    with right:
+        show_plot(settings, settings.guard.reconsider(report_of(step.example)))
+
+
+def show_plot(settings: Settings, report: Report | None) -> None:
+    metric = st.session_state.talk_plot
+    with st.container(key="talk_plot_frame"):
+        metric_plot(metric, settings, report, height=330, key="talk_threshold", input_label="this picture", plain=True)
+        follow_lines(settings, report, reason, [metric])
+
+
+# --- Live ----------------------------------------------------------------------------------------------------------
+
+
+def show_live(way: str, settings: Settings) -> None:
+    """Half of the screen for the picture, half for what is said of it."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        picture = live_picture(way)
+    found, message = judged(picture)
+    report = settings.guard.reconsider(found[1]) if found else None
+    with right:
+        card = verdict_card(report, settings) if report else waiting_card(message)
+        st.html(f"<div class='talk'>{card}</div>")
+        show_plot(settings, report)
+        if found:
+            seen = as_data_url(as_picture(found[0].pixels))
+            st.html(
+                f"<div class='talk'><div class='row small'><figure><img class='pixels' src='{seen}' alt='as the net sees it'>"
+                f"<figcaption>as the net sees it</figcaption></figure><p class='trade'>{rates_in_words(settings)}</p></div></div>"
+            )
+
+
+def live_picture(way: str) -> bytes | None:
+    if way == "draw":
+        with st.container(key="talk_pad"):
+            return drawing_pad()
+    if way == "camera":
+        file = st.camera_input("Hold something before the camera", label_visibility="collapsed", key="talk_camera")
+        return file.getvalue() if file else None
+    if way == "gallery":
+        pictures = example_thumbnails()
+        picked = gallery("Examples", pictures, st.session_state.example, key="talk_gallery", version=pictures[0][2])
+        if picked and picked != st.session_state.example:
+            st.session_state.example = picked
+            st.rerun()
+        return example_picture(st.session_state.example) if st.session_state.example else None
+    own = st.session_state.get("picture")
+    if own:
+        st.image(own, width="stretch")
+    return own
+
+
+def judged(picture: bytes | None) -> tuple[tuple[Prepared, Report] | None, str]:
+    """The report of a picture, or None and why there is none."""
+    if picture is None:
+        words = {"draw": "Draw anything", "camera": "Take a picture", "gallery": "Choose a picture"}
+        return None, words.get(st.session_state.talk_live, "No picture on *Try it* yet")
     try:
-        return judge(example_picture(name))
+        return judge(picture), ""
     except UnusableImage as error:
-        return str(error)
+        return None, str(error)
 
 
-@st.cache_resource(show_spinner="Judging the pictures of the talk …")
-def judge_all(world: str) -> None:
-    """Once for each world, so that every step of the talk shows at once."""
-    for name in talk_steps():
-        judged(name)
+# --- The stage -----------------------------------------------------------------------------------------------------
 
 
-def verdict(report: Report) -> str:
-    kind, icon = ("reliable", "✓") if report.reliable else ("unreliable", "⊘")
-    word, _, why = report.reason.partition(": ")
-    return (
-        f"<div class='verdict {kind}' role='status' aria-live='polite'>{claim(report)}"
-        f"<div><div class='word'>{icon} {word}</div><div class='why'>{why}</div>"
-        f"<div class='why'>{classifier_name(first=True)} gives it {report.probability:.1%}</div></div></div>"
-    )
-
-
-def no_verdict(reason: str) -> str:
-    return (
-        "<div class='verdict waiting' role='status' aria-live='polite'><div class='digit'>?</div>"
-        f"<div><div class='word'>nothing to read</div><div class='why'>{html.escape(reason)}</div></div></div>"
-    )
-
-
-def pictures(name: str, found: tuple[Prepared, Report] | str) -> str:
-    given = as_data_url(open_image(example_picture(name)))
-    seen = "<div class='nothing' aria-label='nothing'>–</div>"
-    if not isinstance(found, str):
-        seen = f"<img class='pixels' src='{as_data_url(as_picture(found[0].pixels))}' alt='as the net sees it'>"
-    return (
-        f"<div class='pictures'><figure><img class='pixels' src='{given}' alt='{html.escape(name)}'>"
-        f"<figcaption>{html.escape(name)}</figcaption></figure>"
-        f"<figure>{seen}<figcaption>as the net sees it</figcaption></figure></div>"
-    )
-
-
-@st.fragment
 def talk() -> None:
     settings = Settings()
-    metrics = default_guard().metrics
-    names, metric = talk_steps(), st.session_state.talk_plot
-    name = names[st.session_state.talk_step - 1]
-    found = judged(name)
-    report = None if isinstance(found, str) else settings.guard.reconsider(found[1])
-    left, right = st.columns([1, 1.15], gap="large")
-    left.html(f"<div class='talk'>{verdict(report) if report else no_verdict(found)}{pictures(name, found)}</div>")
-    with right:
-        metric_plot(metric, settings, report, height=490, key="talk_threshold", input_label="this input")
+    steps = story(settings)
+    names = list(default_guard().metrics)
+    place = min(st.session_state.talk_step, len(steps), LONGEST_STORY)
+    live = st.session_state.setdefault("talk_live", None)
+    if live:
+        show_live(live, settings)
+    else:
+        show_step(steps[place - 1], settings)
     leaves = stage(
-        step=st.session_state.talk_step,
-        steps=len(names),
-        plots=[m.title for m in metrics.values()],
-        plot=list(metrics).index(metric),
-        on_change=lambda step, plot: st.session_state.update(talk_step=step, talk_plot=list(metrics)[plot]),
+        step=place,
+        steps=len(steps),
+        plots=[default_guard().metrics[name].title for name in names],
+        plot=names.index(st.session_state.talk_plot),
+        live=live,
+        notes=f"{html.unescape(steps[place - 1].sentence)}\n{steps[place - 1].notes}",
+        following=html.unescape(steps[place].sentence) if place < len(steps) else "",
+        on_change=lambda step, plot, live: st.session_state.update(
+            talk_step=step, talk_plot=names[plot], talk_live=live if live in LIVE else None
+        ),
         key="stage",
     )
     if leaves:
+        st.session_state.talk_live = None
         st.switch_page("pages/try_it.py")
 
 
 enter_through_app()
-judge_all(chosen_world())
+Settings()
+prepared(chosen_world())
 talk()

@@ -1,13 +1,12 @@
 """Thresholds: drag the lines, and see the whole trade between false alarms and misses."""
 
+import html
+
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
 from pages.components.session.navigation import enter_through_app
 from pages.components.session.session import (
-    FARTHEST,
-    PRESETS,
     Settings,
     chosen_world,
     class_name,
@@ -18,6 +17,7 @@ from pages.components.session.session import (
     image_title,
     inspect_on_try_it,
     judge,
+    others,
     reference_title,
     rules,
     set_title,
@@ -25,14 +25,15 @@ from pages.components.session.session import (
 )
 from pages.components.style.style import colour
 from pages.components.views.blind_spot import show_blind_spot
-from pages.components.views.metric_plot import metric_plot
-from pages.components.views.samples import shipped_picture, shipped_scores, shipped_url
-from pages.components.widgets.gallery import gallery
+from pages.components.views.live_page import bound_words, counts, follow_lines, rates_in_words
+from pages.components.views.metric_plot import metric_plot, show_presets
+from pages.components.views.samples import SHEET_COLUMNS, shipped_picture, shipped_scores, shipped_sheet
+from pages.components.widgets.curve_plot import Curve, curve_plot
+from pages.components.widgets.near_misses import near_misses
 from pages.components.widgets.save_plot import Saveable, save_plots
 from pages.components.widgets.threshold_scatter import ScatterAxis, threshold_scatter
 from robust import Report, UnusableImage
 from robust.decision.rule import Rule
-from robust.decision.thresholds import refused, threshold_at_fpr
 from robust.decision.tradeoff import (
     Trade,
     auroc,
@@ -49,19 +50,18 @@ from robust.models.store import OWN
 
 GOALS = {
     "fpr": "At most so many good ones refused",
-    "fnr": "At most so much nonsense accepted",
+    "fnr": "At most so many others accepted",
     "cost": "At the lowest cost",
 }
 TALKED_ABOUT = ("mnist", "fashion-mnist")  # the sets of the published figures
-STRIP = 14  # pictures in a strip of near misses
+STRIP = 12  # pictures in a strip of near misses
+SMALLEST_FPR = 1e-4  # of the axes; one good picture of the ten thousand
 CURVES = (
-    (colour("curve-1"), "solid"),
-    (colour("curve-2"), "dash"),
-    (colour("curve-3"), "dot"),
+    (colour("curve-1"), ""),
+    (colour("curve-2"), "10 6"),
+    (colour("curve-3"), "2 5"),
 )  # colour and dash of each metric
-RULE_CURVE = (colour("mark"), "dashdot")
-RULE_LINE = {"width": 3, "color": colour("mark")}
-NOW, EDGE = colour("mark"), {"width": 2, "color": colour("edge")}  # the marks of operating points, on light and dark
+RULE_CURVE = (colour("mark"), "12 4 2 4")
 
 # --- The lines -----------------------------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ def show_choices(settings: Settings) -> None:
     sets, rule = st.columns([1.2, 1])
     st.session_state.comparison_choice = settings.comparison
     sets.segmented_control(
-        "Nonsense", comparison_sets(), format_func=set_title, required=True, key="comparison_choice",
+        others().capitalize(), comparison_sets(), format_func=set_title, required=True, key="comparison_choice",
         on_change=lambda: st.session_state.update(comparison=st.session_state.comparison_choice),
     )  # fmt: skip
     st.session_state.rule_choice = settings.rule.decides
@@ -91,43 +91,29 @@ def show_choices(settings: Settings) -> None:
 
 
 def show_threshold(name: str, settings: Settings, report: Report | None) -> None:
-    """One metric's plot, field and published operating points; all of them move the same number."""
-    guard = default_guard()
-    metric = guard.metrics[name]
+    """One metric's plot and published operating points."""
     metric_plot(name, settings, report, height=250, key=f"plot_{name}")
-    st.session_state[f"field_{name}"] = settings.thresholds[name]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.number_input(
-            f"{metric.title} threshold", -FARTHEST, FARTHEST, step=10.0**-metric.digits,
-            format=f"%.{metric.digits}f", key=f"field_{name}", width=190,
-            on_change=lambda: settings.set_threshold(name, st.session_state[f"field_{name}"]),
-        )  # fmt: skip
-        for label, share in PRESETS.get(name, {}).items():
-            value = threshold_at_fpr(guard.reference[name], share, metric.refuses)
-            st.button(
-                label, key=f"preset_{name}_{label}", on_click=settings.set_threshold, args=(name, value),
-                help=f"The published operating point: {metric.title} threshold {value:.{metric.digits}f}",
-            )  # fmt: skip
+        show_presets(name, settings)
 
 
 def show_confusion(settings: Settings) -> None:
     """The confusion table in people's words. The two mistakes are framed."""
-    guard = default_guard()
-    masks = [settings.rule.refused(scores) for scores in (guard.reference, guard.scores[settings.comparison])]
-    good = words_for_html().plural
+    good, other = words_for_html().plural, html.escape(others())
     tiles = [
-        (f"good {good} refused", masks[0].sum(), masks[0], "wrong unreliable", "⊘ false alarm · FPR"),
-        (f"good {good} accepted", (~masks[0]).sum(), masks[0], "right", "✓"),
-        ("nonsense refused", masks[1].sum(), masks[1], "right", "✓"),
-        ("nonsense accepted", (~masks[1]).sum(), masks[1], "wrong unreliable", "⊘ miss · FNR"),
+        (f"good {good} refused", "good refused", "wrong unreliable", "⊘ false alarm · FPR"),
+        (f"good {good} accepted", "good accepted", "right", "✓"),
+        (f"{other} refused", "nonsense refused", "right", "✓"),
+        (f"{other} accepted", "nonsense accepted", "wrong unreliable", "⊘ miss · FNR"),
     ]
+    found = counts(settings)
     cells = "".join(
-        f"<section class='{kind}' data-cell='{words}'><h6>{words}</h6><b>{count:,}</b> <span>of {len(mask):,}<br>"
-        f"{mark} {count / len(mask):.2%}</span></section>"
-        for words, count, mask, kind, mark in tiles
+        f"<section class='{kind}' data-cell='{name}'><h3>{words}</h3><b data-live='{name}'>{found[name][0]:,}</b> "
+        f"<span>of {found[name][1]:,}<br>{mark} "
+        f"<i data-live='{name} share'>{found[name][0] / found[name][1]:.2%}</i></span></section>"
+        for words, name, kind, mark in tiles
     )
-    st.html(f"<div class='confusion'>{cells}</div>")
-    st.caption(f"{settings.fpr_words()} are refused, with 95 % confidence.")
+    st.html(f"<div class='confusion'>{cells}</div><p class='small'>{bound_words(settings)}</p>")
 
 
 # --- Two metrics at once -------------------------------------------------------------------------------------------
@@ -163,6 +149,7 @@ def show_scatter(settings: Settings, report: Report | None) -> None:
         height=420,
         key="scatter",
         good=guard_subject().plural,
+        others=others(),
         on_change=settings.set_thresholds,
     )
 
@@ -181,38 +168,23 @@ def auroc_of(world_name: str, metric: str, comparison: str) -> float:
 
 def show_roc(settings: Settings) -> None:
     """A curve for each metric, and one for a rule of several; on each, where it works now."""
-    figure = go.Figure()
-    metrics = list(default_guard().metrics)
-    deciding = settings.rule.decides
-    curves = metrics if deciding in metrics else [*metrics, deciding]
-    for rule, (ink, dash) in zip(curves, (*CURVES[: len(metrics)], RULE_CURVE), strict=False):
-        x, y = roc(trade_of(chosen_world(), rule, settings.comparison))
-        area = (
-            f", AUROC {auroc_of(chosen_world(), rule, settings.comparison):.4f}"
-            if rule in metrics
-            else ", lines together"
-        )
-        line = {"width": 3, "dash": dash, "color": ink}
-        figure.add_scatter(x=x, y=y, name=rules()[rule] + area, mode="lines", line=line)
-    points = np.array([settings.rates(rule) for rule in curves])
-    marks = ["star" if rule == deciding else "circle" for rule in curves]
-    figure.add_scatter(
-        x=points[:, 0], y=1 - points[:, 1], mode="markers", name="now (★ the rule in force)",
-        text=[rules()[rule] for rule in curves], hovertemplate="%{text}: FPR %{x:.2%}, refused %{y:.2%}<extra></extra>",
-        marker={"symbol": marks, "size": [22 if mark == "star" else 15 for mark in marks], "color": NOW, "line": EDGE},
+    metrics, deciding = list(default_guard().metrics), settings.rule.decides
+    rules_shown = metrics if deciding in metrics else [*metrics, deciding]
+    curves = []
+    for rule, (ink, dash) in zip(rules_shown, (*cycle(CURVES, len(metrics)), RULE_CURVE), strict=False):
+        fpr, caught = roc(trade_of(chosen_world(), rule, settings.comparison))
+        area = f", AUROC {auroc_of(chosen_world(), rule, settings.comparison):.4f}" if rule in metrics else ""
+        curves.append(Curve(rule, rules()[rule] + area, fpr, caught, ink, dash))
+    lowest = min(float(curve.y[curve.fpr >= SMALLEST_FPR].min(initial=1)) for curve in curves)
+    curve_plot(
+        curves, deciding=deciding, y_of=(1, 0, -1), x_title=f"FPR: good {guard_subject().plural} refused",
+        y_title=f"1 − FNR: {others()} refused", y_range=(min(np.floor(10 * lowest) / 10, 0.9), 1), per_cent=True,
+        smallest=SMALLEST_FPR, height=420, key="roc",
     )  # fmt: skip
-    figure.update_xaxes(title=f"FPR: good {guard_subject().plural} refused", range=[-0.02, 1.02], tickformat=".0%")
-    figure.update_yaxes(title="1 − FNR: nonsense refused", range=[-0.02, 1.04], tickformat=".0%")
-    figure.update_layout(legend={"x": 0.98, "y": 0.05, "xanchor": "right", "yanchor": "bottom"})
-    show_figure(figure, "roc", 500)
 
 
-def show_figure(figure: go.Figure, name: str, height: int) -> None:
-    figure.update_layout(height=height, margin={"l": 10, "r": 10, "t": 30, "b": 10}, legend_font_size=15)
-    figure.update_xaxes(title_font_size=16, tickfont_size=15)
-    figure.update_yaxes(title_font_size=16, tickfont_size=15)
-    buttons = {"toImageButtonOptions": {"format": "svg", "filename": f"robust_{name}"}, "displaylogo": False}
-    st.plotly_chart(figure, key=f"figure_{name}", config=buttons)
+def cycle(styles: tuple, count: int) -> list:
+    return [styles[i % len(styles)] for i in range(count)]
 
 
 # --- Find me the threshold -----------------------------------------------------------------------------------------
@@ -232,13 +204,13 @@ def show_finder(settings: Settings) -> None:
             limit = st.number_input(label, 0.0, 100.0, 5.0, 0.5, format="%.1f", key="goal_fpr")
             level = level_at_fpr(found, limit / 100)
         elif goal == "fnr":
-            label = "Nonsense accepted, at most %"
+            label = f"{others().capitalize()} accepted, at most %"
             limit = st.number_input(label, 0.0, 100.0, 5.0, 0.5, format="%.1f", key="goal_fnr")
             level = level_at_fnr(found, limit / 100)
         else:
             label = f"A wrong acceptance costs as much as … good {guard_subject().plural} refused"
             ratio = st.number_input(label, 0.0, 1e6, 10.0, 1.0, format="%.1f", key="goal_ratio")
-            label = "Nonsense among what arrives, %"
+            label = f"{others().capitalize()} among what arrives, %"
             share = st.number_input(label, 0.0, 100.0, 50.0, 5.0, format="%.1f", key="goal_share") / 100
             costs = expected_cost(found.fpr, found.fnr, ratio, share)
             level = int(costs.argmin())
@@ -263,10 +235,13 @@ def show_found(settings: Settings, found: Trade, level: int | None) -> None:
     words = [f"{metrics[name].title} **{value:.{metrics[name].digits}f}**" for name, value in thresholds.items()]
     st.markdown(f"{', '.join(words)}  \nFPR **{found.fpr[level]:.2%}** · FNR **{found.fnr[level]:.2%}**")
     line = "line" if len(thresholds) == 1 else "lines"
-    st.button(
-        f"Move the {line} there", key="use_found", type="primary", icon=":material/my_location:",
-        on_click=settings.set_thresholds, args=(thresholds,),
-    )  # fmt: skip
+    if all(settings.thresholds[name] == value for name, value in thresholds.items()):
+        st.success(f"The {line} {'stands' if line == 'line' else 'stand'} there already.", icon=":material/check:")
+    else:
+        st.button(
+            f"Move the {line} there", key="use_found", type="primary", icon=":material/my_location:",
+            on_click=settings.set_thresholds, args=(thresholds,),
+        )  # fmt: skip
     if len(thresholds) > 1:
         st.caption(
             f"The lines are moved together: each metric refuses the same share of good {guard_subject().plural}."
@@ -275,42 +250,28 @@ def show_found(settings: Settings, found: Trade, level: int | None) -> None:
 
 def show_exchange(settings: Settings, found: Trade, level: int | None) -> None:
     """What each FNR costs in FPR: the price list that the goal picks from."""
-    figure = go.Figure()
-    chosen = np.unique(np.geomspace(1, len(found.fpr), 300).astype(int) - 1)
-    name = rules()[settings.rule.decides]
-    figure.add_scatter(x=found.fpr[chosen], y=found.fnr[chosen], mode="lines", name=name, line=RULE_LINE)
-    add_marks(
-        figure, settings.rates(settings.rule.decides), None if level is None else (found.fpr[level], found.fnr[level])
-    )
-    figure.update_xaxes(title=f"FPR: good {guard_subject().plural} refused", tickformat=".0%", range=[-0.02, 1.02])
-    figure.update_yaxes(title="FNR: nonsense accepted", tickformat=".2~%", rangemode="tozero")
-    show_figure(figure, "exchange", 300)
+    show_price(
+        settings, found.fpr, found.fnr, (0, 0, 1), f"FNR: {others()} accepted", True,
+        None if level is None else (found.fpr[level], found.fnr[level]),
+    )  # fmt: skip
 
 
 def show_costs(settings: Settings, found: Trade, costs: np.ndarray, level: int, ratio: float, share: float) -> None:
-    figure = go.Figure()
-    chosen = np.unique(np.r_[np.geomspace(1, len(costs), 300).astype(int) - 1, level])
-    figure.add_scatter(
-        x=found.fpr[chosen], y=costs[chosen], mode="lines", name=rules()[settings.rule.decides], line=RULE_LINE
-    )
-    fpr, fnr = settings.rates(settings.rule.decides)
-    add_marks(figure, (fpr, float(expected_cost(fpr, fnr, ratio, share))), (found.fpr[level], costs[level]))
-    figure.update_xaxes(title=f"FPR: good {guard_subject().plural} refused", tickformat=".0%", range=[-0.02, 1.02])
-    figure.update_yaxes(title="cost per input, in refusals", rangemode="tozero")
-    show_figure(figure, "cost", 300)
+    of_fpr, of_fnr = expected_cost(1.0, 0.0, ratio, share), expected_cost(0.0, 1.0, ratio, share)
+    title = "cost per input, in refusals"
+    show_price(settings, found.fpr, costs, (0, of_fpr, of_fnr), title, False, (found.fpr[level], costs[level]))
 
 
-def add_marks(figure: go.Figure, now: tuple[float, float], found: tuple[float, float] | None) -> None:
-    """Where the lines stand, and where the goal puts them."""
-    figure.add_scatter(
-        x=[now[0]], y=[now[1]], mode="markers", name="now", marker={"size": 15, "color": NOW, "line": EDGE}
-    )
-    if found:
-        figure.add_scatter(
-            x=[found[0]], y=[found[1]], mode="markers", name="found",
-            marker={"symbol": "star", "size": 20, "color": colour("star"), "line": EDGE},
-        )  # fmt: skip
-    figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
+def show_price(
+    settings: Settings, fpr: np.ndarray, y: np.ndarray, y_of: tuple, title: str, per_cent: bool, found: tuple | None
+) -> None:
+    decides = settings.rule.decides
+    top = max(float(np.max(y)), 1e-6)
+    curve_plot(
+        [Curve(decides, rules()[decides], fpr, y, *RULE_CURVE)], deciding=decides, y_of=y_of,
+        x_title=f"FPR: good {guard_subject().plural} refused", y_title=title, y_range=(0, top), per_cent=per_cent,
+        smallest=SMALLEST_FPR, height=300, found=found, key="price",
+    )  # fmt: skip
 
 
 # --- The nearest misses --------------------------------------------------------------------------------------------
@@ -319,47 +280,40 @@ def add_marks(figure: go.Figure, now: tuple[float, float], found: tuple[float, f
 def show_misses(settings: Settings) -> None:
     guard = default_guard()
     st.subheader("Look at what sits on the line", anchor=False)
-    st.caption("From the 200 test images of each set that ship with Robust. Click one to inspect it on *Try it*.")
+    st.caption("From the 200 test images of each set that ship with Robust. Choose one to see it on *Try it*.")
     left, right = st.columns(2, gap="medium")
     with left:
         show_strip(
             settings, guard.contents.dataset, True, f"Good {guard_subject().plural} refused, most suspicious first"
         )
     with right:
-        show_strip(settings, settings.comparison, False, "Nonsense accepted, most convincing first")
+        show_strip(settings, settings.comparison, False, f"{others().capitalize()} accepted, most convincing first")
 
 
-def show_strip(settings: Settings, name: str, wants_refused: bool, title: str) -> None:
+def show_strip(settings: Settings, name: str, shows_refused: bool, title: str) -> None:
     scores = shipped_scores(name)
     if scores is None:
         st.markdown(f"**{title}**")
         whose = "your test set" if name == OWN else set_title(name)
         st.info(f"No pictures of {whose} ship with Robust.", icon=":material/hide_image:")
         return
-    refuses = settings.rule.refused(scores)
-    levels = refusal_levels(settings.rule, default_guard().reference, scores)
-    places = np.flatnonzero(refuses == wants_refused)
-    places = places[np.argsort(levels[places] if wants_refused else -levels[places], kind="stable")]
-    st.markdown(f"**{title}: {len(places)} of {len(refuses)}**")
-    if not len(places):
-        st.markdown("✓ None.")
-        return
-    shown = places[:STRIP].tolist()
-    pictures = [(str(place), caption(settings, scores, place), shipped_url(name, place)) for place in shown]
-    version = name + "".join(words for _, words, _ in pictures)
-    picked = gallery(title, pictures, None, key=f"strip_{'refused' if wants_refused else 'accepted'}", version=version)
-    if picked:
-        inspect_on_try_it(image_title(name), shipped_picture(name, int(picked)))
-
-
-def caption(settings: Settings, scores: dict[str, np.ndarray], place: int) -> str:
-    """The class that LeNet claims, and the scores that the rule listens to, each with what its metric says."""
-    words = [f"{class_name(int(scores['prediction'][place]))}:"]
-    for metric in settings.rule.metrics:
-        made, score = default_guard().metrics[metric], scores[metric][place]
-        mark = "⊘" if refused(score, settings.thresholds[metric], made.refuses) else "✓"
-        words.append(f"{mark} {made.title} {'∞' if np.isinf(score) else f'{score:.{made.digits}f}'}")
-    return " ".join(words)
+    guard = default_guard()
+    levels = refusal_levels(settings.rule, guard.reference, scores)
+    picked = near_misses(
+        title=title,
+        sheet=shipped_sheet(name),
+        columns=SHEET_COLUMNS,
+        order=np.argsort(levels if shows_refused else -levels, kind="stable"),
+        claims=[class_name(int(prediction)) for prediction in scores["prediction"]],
+        predictions=scores["prediction"],
+        scores={metric: scores[metric] for metric in guard.metrics},
+        titles={metric: found.title for metric, found in guard.metrics.items()},
+        shows_refused=shows_refused,
+        most=STRIP,
+        key=f"strip_{'refused' if shows_refused else 'accepted'}",
+    )
+    if picked is not None:
+        inspect_on_try_it(image_title(name), shipped_picture(name, picked))
 
 
 # --- The talk, and taking it home ----------------------------------------------------------------------------------
@@ -413,7 +367,6 @@ def show_take_home(settings: Settings) -> None:
     with right:
         st.markdown("**The plots as they stand**")
         save_plots(saveable(settings), key="save")
-        st.caption("The curves have a button of their own: the camera above them saves an SVG.")
 
 
 def saveable(settings: Settings) -> list[Saveable]:
@@ -427,47 +380,43 @@ def saveable(settings: Settings) -> list[Saveable]:
         legend = ("■", names[0]), ("▨", names[1])
         plots.append(Saveable(f"plot_{name}", metric.title, heading, f"robust_{name}", legend))
     fpr, fnr = settings.rates(settings.rule.decides)
+    plots.append(Saveable("roc", "ROC", f"ROC, {names[0]} against {names[1]}", "robust_roc", ()))
     heading = f"Refused when {rules()[settings.rule.decides]}: FPR {fpr:.2%} · FNR {fnr:.2%}"
     return [*plots, Saveable("scatter", "Scatter", heading, "robust_scatter", (("■", names[0]), ("×", names[1])))]
 
 
 @st.fragment
-def lines() -> None:
-    """Plots, fields and confusion table. A release reruns these alone, for a quick answer, and then the whole page."""
+def page() -> None:
+    """Everything, since everything depends on the lines."""
     settings = Settings()
     report = report_on_trial(settings)
-    show_choices(settings)
-    plots = st.container()
-    show_blind_spot(settings.comparison)
-    show_confusion(settings)  # before the plots above it, which know the answer already
     metrics = list(settings.thresholds)
-    for column, name in zip(plots.columns(min(2, len(metrics)), gap="medium") * len(metrics), metrics):
+    st.html("<h1 class='lead'>Where should the line stand?</h1>")
+    show_choices(settings)
+    st.html(f"<p class='say'>{rates_in_words(settings)}</p>")
+    for column, name in zip(st.columns(min(len(metrics), 3), gap="medium") * len(metrics), deciding_first(settings)):
         with column:
             show_threshold(name, settings, report)
-    if (settings.rule, settings.comparison) != st.session_state.page_shows:
-        st.rerun()
-
-
-def rest() -> None:
-    settings = Settings()
-    if len(default_guard().metrics) > 1:
-        left, right = st.columns(2, gap="medium")
+    follow_lines(settings, report, lambda report: report.reason, metrics)
+    show_confusion(settings)
+    show_blind_spot(settings.comparison)
+    show_misses(settings)
+    left, right = st.columns(2, gap="large") if len(metrics) > 1 else (None, st.container())
+    with right:
+        st.subheader("All thresholds at once: the ROC curve", anchor=False)
+        show_roc(settings)
+    if left:
         with left:
             st.subheader("Two metrics at once", anchor=False)
-            show_scatter(settings, report_on_trial(settings))
-    else:
-        right = st.container()
-    with right:
-        st.subheader("ROC: all thresholds at once", anchor=False)
-        show_roc(settings)
+            show_scatter(settings, report)
     show_finder(settings)
-    show_misses(settings)
     show_published(settings)
     show_take_home(settings)
 
 
+def deciding_first(settings: Settings) -> list[str]:
+    return sorted(settings.thresholds, key=lambda name: name not in settings.rule.metrics)
+
+
 enter_through_app()
-now = Settings()
-st.session_state.page_shows = (now.rule, now.comparison)
-lines()
-rest()
+page()

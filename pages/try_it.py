@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import streamlit as st
 from PIL import Image, ImageDraw
-from streamlit_drawable_canvas import st_canvas
 
 from pages.components.session.navigation import enter_through_app
 from pages.components.session.session import (
     PRESETS,
+    VIEWS,
     Settings,
     classifier_name,
     comparison_sets,
@@ -27,17 +27,18 @@ from pages.components.session.session import (
 )
 from pages.components.style.style import as_data_url, colour
 from pages.components.views.blind_spot import show_blind_spot
-from pages.components.views.metric_plot import metric_plot
-from pages.components.views.pictures import as_picture, claim, example_thumbnails, probability_bars, thumbnail_of
+from pages.components.views.live_page import bound_words, counts, follow_lines, rates_in_words
+from pages.components.views.metric_plot import metric_plot, show_presets
+from pages.components.views.pad import drawing_pad
+from pages.components.views.pictures import as_picture, example_thumbnails, probability_bars, thumbnail_of
+from pages.components.views.verdict import reason, show_verdict
 from pages.components.views.why import show_why
 from pages.components.widgets.gallery import gallery
 from robust import Report, SeveralObjects, UnusableImage
 from robust.data.examples import OF_DATASET
-from robust.decision.thresholds import threshold_at_fpr
 from robust.inputs.prepare import Prepared
 
 WAYS = ("Draw", "Upload", "Camera", "Gallery")
-PAD = 280
 GUIDE_FRAME = """
 [data-testid=stCameraInput] > div { position: relative; }
 [data-testid=stCameraInput] > div:has(video)::after { content: ""; position: absolute; left: 50%; top: calc(50% - 20px);
@@ -54,11 +55,12 @@ def picked_picture() -> bytes | None:
     st.session_state.setdefault(
         "way", st.session_state.get("last_way") or ("Gallery" if st.session_state.example else "Draw")
     )
+    st.session_state.last_way = st.session_state.way
     way = st.segmented_control(
         "Input", WAYS, required=True, label_visibility="collapsed", key="way", width="stretch",
     )  # fmt: skip
     if way == "Draw":
-        return drawing()
+        return drawing_pad()
     if way == "Upload":
         # Of any type: a file that the browser turns away would leave the last one's answer on the stage.
         file = st.file_uploader("A photo or drawing: PNG, JPEG, HEIC and others")
@@ -84,30 +86,6 @@ def photograph() -> bytes | None:
     return file.getvalue() if file else None
 
 
-def drawing() -> bytes | None:
-    """The pad. What was drawn comes back when the visitor returns from another way of input."""
-    if st.session_state.get("last_way") != "Draw":
-        st.session_state.pad_start = st.session_state.get("pad_drawing")
-    width = st.session_state.setdefault("pen", 20)
-    st.space("medium")  # the pad's toolbar floats above it
-    result = st_canvas(
-        stroke_width=width,
-        stroke_color="#FFFFFF",
-        background_color="#000000",
-        width=PAD,
-        height=PAD,
-        initial_drawing=st.session_state.get("pad_start"),
-        return_image_data=True,
-        key="pad",
-    )
-    st.slider("Pen width", 8, 40, key="pen")
-    st.session_state.pad_drawing = result.json_data
-    if result.image_bytes:  # a pad that has just come back sends none until the next stroke
-        st.session_state.pad_picture = result.image_bytes
-    drawn = bool(result.json_data and result.json_data.get("objects"))
-    return st.session_state.get("pad_picture") if drawn else None
-
-
 def picked_example() -> bytes | None:
     """The gallery; a picture that another page handed over comes first."""
     handed_over, example = st.session_state.get("handed_over"), st.session_state.example
@@ -124,23 +102,6 @@ def picked_example() -> bytes | None:
 
 
 # --- The answer ----------------------------------------------------------------------------------------------------
-
-
-def show_waiting(message: str) -> None:
-    st.html(
-        f"<div class='verdict waiting' role='status'><div class='digit'>?</div><div class='word'>{html.escape(message)}</div></div>"
-    )
-
-
-def show_verdict(report: Report) -> None:
-    """The digit and the rule's word, legible from the back row."""
-    kind, icon = ("reliable", "✓") if report.reliable else ("unreliable", "⊘")
-    word, _, why = report.reason.partition(": ")
-    st.html(
-        f"<div class='verdict {kind}' role='status' aria-live='polite'>{claim(report)}"
-        f"<div><div class='word'>{icon} {word}</div><div class='why'>{why}</div>"
-        f"<div class='why'>{classifier_name(first=True)} gives it {report.probability:.1%}</div></div></div>"
-    )
 
 
 def show_pictures(prepared: Prepared) -> None:
@@ -163,9 +124,11 @@ def _figure(picture: Image.Image, caption: str, attributes: str = "") -> str:
 def show_scores(report: Report) -> None:
     guard = default_guard()
     rows = "".join(
-        f"<tr><td><b>{verdict.title}</b></td><td>{show_number(verdict.score, guard.metrics[name].digits)}</td>"
-        f"<td>{show_number(verdict.threshold, guard.metrics[name].digits)}</td><td>{verdict.percentile:.1f}</td>"
-        f"<td class='{'reliable' if verdict.reliable else 'unreliable'}'><b>{'✓ accepts' if verdict.reliable else '⊘ refuses'}</b></td></tr>"
+        f"<tr><td><b>{html.escape(verdict.title)}</b></td><td>{show_number(verdict.score, guard.metrics[name].digits)}</td>"
+        f"<td data-live='threshold {name}'>{show_number(verdict.threshold, guard.metrics[name].digits)}</td>"
+        f"<td>{verdict.percentile:.1f}</td>"
+        f"<td class='{'reliable' if verdict.reliable else 'unreliable'}' data-live-verdict='{name}' "
+        f"data-reliable='✓ accepts' data-unreliable='⊘ refuses'>{'✓ accepts' if verdict.reliable else '⊘ refuses'}</td></tr>"
         for name, verdict in report.verdicts.items()
     )
     st.html(
@@ -194,67 +157,55 @@ def show_rule(settings: Settings) -> None:
         "Refuse when", list(rules()), format_func=rules().get, required=True, key="rule_choice",
         on_change=lambda: st.session_state.update(rule=st.session_state.rule_choice),
     )  # fmt: skip
-    fpr, fnr = settings.rates(settings.rule.decides)
+    shares = {name: f"{count / total:.2%}" for name, (count, total) in counts(settings).items()}
     st.html(
-        f"<div><b data-rate='fpr'>FPR {fpr:.2%}</b> good {words_for_html().plural} refused &nbsp;·&nbsp; "
-        f"<b data-rate='fnr'>FNR {fnr:.2%}</b> {html.escape(set_title(settings.comparison))} accepted</div>"
+        f"<div><b data-rate='fpr'>FPR <span data-live='good refused share'>{shares['good refused']}</span></b> good "
+        f"{words_for_html().plural} refused &nbsp;·&nbsp; <b data-rate='fnr'>FNR "
+        f"<span data-live='nonsense accepted share'>{shares['nonsense accepted']}</span></b> "
+        f"{html.escape(set_title(settings.comparison))} accepted</div><p class='small'>{bound_words(settings)}</p>"
     )
-    st.caption(f"{settings.fpr_words()}, with 95 % confidence.")
 
 
 # --- The thresholds ------------------------------------------------------------------------------------------------
 
 
-def show_threshold(name: str, settings: Settings, report: Report | None) -> None:
-    """One metric's histograms, line, slider and presets; all of them move the same number."""
-    guard = default_guard()
-    metric = guard.metrics[name]
-    metric_plot(name, settings, report, height=150, key=f"plot_{name}", compact=True)
-    low, high, presets = 0.0, slider_top(name), PRESETS.get(name, {})
-    slider, *buttons = st.columns([4 - len(presets)] + [1] * len(presets), vertical_alignment="center")
-    st.session_state[f"slider_{name}"] = min(max(settings.thresholds[name], low), high)
-    slider.slider(
-        f"{metric.title} threshold", low, high, step=10.0**-metric.digits, key=f"slider_{name}", label_visibility="collapsed",
-        format=f"%.{metric.digits}f",
-        on_change=lambda: settings.set_threshold(name, st.session_state[f"slider_{name}"]),
-    )  # fmt: skip
-    for button, (label, share) in zip(buttons, presets.items()):
-        value = threshold_at_fpr(guard.reference[name], share, metric.refuses)
-        button.button(
-            label, key=f"preset_{name}_{label}", width="stretch", on_click=settings.set_threshold, args=(name, value),
-            help=f"The published operating point: {metric.title} threshold {value:.{metric.digits}f}",
-        )  # fmt: skip
-
-
-def slider_top(name: str) -> float:
-    """Half as far again as the reference set reaches, and a step at least."""
-    reference, digits = default_guard().reference[name], default_guard().metrics[name].digits
-    farthest = reference[np.isfinite(reference)].max(initial=0)
-    return max(1.0, float(np.ceil(1.5 * farthest * 10**digits))) / 10**digits
+def show_threshold(name: str, settings: Settings, report: Report | None, numbers: bool) -> None:
+    """One metric's histograms and line, and buttons for the published operating points."""
+    metric_plot(
+        name, settings, report, height=118 if numbers else 260, key=f"plot_{name}", compact=numbers, plain=not numbers
+    )
+    if numbers and PRESETS.get(name):
+        with st.container(horizontal=True, gap="small", key=f"presets_{name}"):
+            show_presets(name, settings)
 
 
 @st.fragment
 def answer(picture_file: bytes | None, picture: tuple[Prepared, Report] | None, message: str) -> None:
     """Everything that follows the thresholds. Moving one reruns this alone, and no net."""
     settings = Settings()
-    left, right = st.columns([1, 1.35], gap="medium")
+    numbers = st.session_state.view == "numbers"
+    left, right = st.columns([1, 1.2], gap="medium")
     report = settings.guard.reconsider(picture[1]) if picture else None
     with left:
+        show_verdict(report, settings, message)
         if picture:
-            show_verdict(report)
             show_pictures(picture[0])
             if picture[0].hint and not report.reliable:
                 st.caption(f":material/lightbulb: {picture[0].hint}")
-            st.html(probability_bars(report.probabilities))
-            show_scores(report)
-        else:
-            show_waiting(message)
-        show_rule(settings)
+            if numbers:
+                st.html(probability_bars(report.probabilities))
+                show_scores(report)
+        if numbers:
+            show_rule(settings)
         if picture:
             show_blind_spot_of_example()
+    shown = list(settings.guard.metrics) if numbers else settings.rule.metrics
     with right:
-        for name in settings.guard.metrics:
-            show_threshold(name, settings, report)
+        for name in shown:
+            show_threshold(name, settings, report, numbers)
+        if not numbers:
+            st.html(f"<p class='trade'>{rates_in_words(settings)} Drag the line, and see what that costs.</p>")
+        follow_lines(settings, report, reason, shown)
     if picture:
         show_why(picture_file, report)
 
@@ -271,7 +222,8 @@ def judged(file: bytes | None) -> tuple[bytes | None, tuple[Prepared, Report] | 
             digit = picked_digit(several, file)
             return (digit, judge(digit), "") if digit else (file, None, str(several))
     except UnusableImage as error:
-        st.error(str(error), icon=":material/broken_image:")
+        if st.session_state.way != "Draw":  # there it is a pad that was wiped clean
+            st.error(str(error), icon=":material/broken_image:")
         return file, None, str(error)
 
 
@@ -297,13 +249,31 @@ def picked_digit(several: SeveralObjects, picture_file: bytes) -> bytes | None:
     return buffer.getvalue()
 
 
+def show_head() -> None:
+    """What this is, what to do, and how much to see of it."""
+    words, choice = st.columns([4, 1], vertical_alignment="bottom")
+    noun = words_for_html().noun
+    what = (
+        f"<p class='say'>Draw a {noun}, or anything else. {classifier_name(first=True)} always answers; the verdict says "
+        "whether to believe it.</p>"
+    )
+    plain = st.session_state.view == "plain"
+    words.html(f"<h1 class='lead'>May I trust what {classifier_name()} just said?</h1>{what if plain else ''}")
+    st.session_state.view_choice = st.session_state.view
+    choice.segmented_control(
+        "Show", VIEWS, format_func=VIEWS.get, required=True, key="view_choice", label_visibility="collapsed",
+        on_change=lambda: st.session_state.update(view=st.session_state.view_choice),
+    )  # fmt: skip
+
+
 enter_through_app()
 Settings()  # what the link says, before anything is shown
-input_column, answer_column = st.columns([300, 1000], gap="medium")
-with input_column:
-    picture_file, picture, message = judged(picked_picture())
-st.session_state.last_way = st.session_state.way
-if picture:
-    st.session_state.picture = picture_file  # for the other pages
-with answer_column:
-    answer(picture_file, picture, message)
+with st.container(key="try_it"):
+    show_head()
+    input_column, answer_column = st.columns([300, 1000], gap="medium")
+    with input_column:
+        picture_file, picture, message = judged(picked_picture())
+    if picture:
+        st.session_state.picture = picture_file  # for the other pages
+    with answer_column:
+        answer(picture_file, picture, message)

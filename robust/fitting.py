@@ -105,6 +105,7 @@ def fit(
         vae_steps=steps,
         wgan_steps=steps,
         inverter_steps=steps,
+        inverter_agreement=20.0,
         verifier_steps=steps,
     )
     test = _without_training_images(_test_images(test_data, config), train)
@@ -131,7 +132,7 @@ def fit(
     contents = Contents(config, Subject(tuple(names)), nets=dict(parts.nets), fingerprint=known)
     with _workplace(checkpoints, train) as folder:
         try:
-            _train(train, labels, config, contents.nets, folder, _watch_of(judge, wrapped, tried))
+            _train(train, labels, config, contents.nets, folder, wrapped, _watch_of(judge, wrapped, tried))
         except training.NotWorthwhile as sight:
             judge = _without_delta_z(judge, contents, str(sight))
         for name, net in contents.nets.items():
@@ -407,7 +408,13 @@ def _without_delta_z(judge: Judge, contents: Contents, sight: str) -> Judge:
 
 
 def _train(
-    images: Tensor, labels: Tensor | None, config: Config, nets: Collection[str], folder: Path, watch=None
+    images: Tensor,
+    labels: Tensor | None,
+    config: Config,
+    nets: Collection[str],
+    folder: Path,
+    classifier: AnyClassifier,
+    watch=None,
 ) -> None:
     if "vae" in nets:
         training.train_vae(images, config, folder)
@@ -417,4 +424,5 @@ def _train(
         training.train_wgan(images, config, folder)
     if "inverter" in nets:
         is_rehearsal = config.inverter_steps < FEWEST_STEPS_TO_WATCH
-        training.train_inverter(images, config, folder, watch=None if is_rehearsal else watch)
+        reader = classifier if classifier.has_gradients else None
+        training.train_inverter(images, config, folder, classifier=reader, watch=None if is_rehearsal else watch)

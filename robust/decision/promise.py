@@ -84,14 +84,26 @@ def fpr_interval(refused: int, count: int, confidence: float = 0.95) -> tuple[fl
     of independent images, such as that of wrong answers. Each end alone fails with at most half of 1 - confidence.
     Raises ValueError unless 0 <= refused <= count and 1 <= count.
     """
-    from scipy.special import betaincinv
-
-    refused, count, doubt = operator.index(refused), operator.index(count), _doubt(confidence)
+    refused, count = operator.index(refused), operator.index(count)
     if not (0 <= refused <= count and count >= 1):
         raise ValueError(f"Of at least one image between none and all are refused, not {refused} of {count}.")
-    low = betaincinv(refused, count - refused + 1, doubt / 2) if refused else 0.0
-    high = betaincinv(refused + 1, count - refused, 1 - doubt / 2) if refused < count else 1.0
-    return float(low), float(high)
+    low, high = _clopper_pearson(np.array([refused]), count, confidence)
+    return float(low[0]), float(high[0])
+
+
+@lru_cache(maxsize=32)
+def fpr_intervals(count: int, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """`fpr_interval` for each of 0..count refusals: the low and the high ends, (count + 1,) each."""
+    return _clopper_pearson(np.arange(count + 1), count, confidence)
+
+
+def _clopper_pearson(refused: np.ndarray, count: int, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.special import betaincinv
+
+    doubt, some, not_all = _doubt(confidence), np.maximum(refused, 1), np.minimum(refused, count - 1)
+    low = np.where(refused > 0, betaincinv(some, count - some + 1, doubt / 2), 0.0)
+    high = np.where(refused < count, betaincinv(not_all + 1, count - not_all, 1 - doubt / 2), 1.0)
+    return low, high
 
 
 def upper_fpr(refused: np.ndarray | int, count: int, confidence: float = 0.95) -> np.ndarray | float:

@@ -286,6 +286,14 @@ def train_wgan(images: Tensor, config: Config, folder: Path, batch: int = 64) ->
     save_net(critic, folder / "critic.safetensors")
 
 
+def disagreement(classifier: Callable[[Tensor], Tensor], images: Tensor, again: Tensor) -> Tensor:
+    """Mean of KL(f(images) || f(again)) in nats, a gradient for `again` alone."""
+    with torch.no_grad():
+        wanted = classifier(images).log_softmax(1)
+    read = classifier(again).log_softmax(1)
+    return F.kl_div(read, wanted.to(read.device), log_target=True, reduction="batchmean")
+
+
 class NotWorthwhile(Exception):
     """The caller's watch found that a stage will not come to anything; the text says what it saw."""
 
@@ -295,11 +303,13 @@ def train_inverter(
     config: Config,
     folder: Path,
     batch: int = 64,
+    classifier: Callable[[Tensor], Tensor] | None = None,
     watch: Callable[[nn.Module, nn.Module], None] | None = None,
 ) -> None:
     """min over I of E|G(I(x)) - x|^2 + lambda E|z - I(G(z))|^2 with G frozen (Zhao et al. 2018, eq. 2).
 
-    In the second descent half of the real images are augmented: by then what is left to learn is rare hands. After a third
+    With a differentiable `classifier`, images to logits, plus config.inverter_agreement * KL(f(x) || f(G(I(x)))): δz is 0
+    wherever f reads G(I(x)) otherwise than x, and where that happens too often δz can refuse nothing. In the second descent half of the real images are augmented: by then what is left to learn is rare hands. After a third
     of the steps `watch` sees generator and inverter, and may raise NotWorthwhile.
     """
     torch.manual_seed(config.seed)
@@ -307,6 +317,7 @@ def train_inverter(
     generator.load_state_dict(load_file(folder / "generator.safetensors"))
     generator.to(device()).requires_grad_(False)
     inverter = build_net("inverter", config).to(device())
+    weight = config.inverter_agreement if classifier else 0.0
     optimizer = torch.optim.Adam(inverter.parameters(), lr=1e-3)
     schedule = two_descents(optimizer, config.inverter_steps)
 
@@ -318,10 +329,14 @@ def train_inverter(
         real = real.to(device())
         latents = torch.randn(batch, config.latent, generator=randomness).to(device())
         found = inverter(torch.cat([real, generator(latents)]))
-        reconstruction = (generator(found[:batch]) - real).flatten(1).square().sum(1).mean()
+        again = generator(found[:batch])
+        reconstruction = (again - real).flatten(1).square().sum(1).mean()
         divergence = (found[batch:] - latents).square().sum(1).mean()
+        loss = reconstruction + config.inverter_lambda * divergence
+        if weight:
+            loss = loss + weight * disagreement(classifier, real, again)
         optimizer.zero_grad()
-        (reconstruction + config.inverter_lambda * divergence).backward()
+        loss.backward()
         optimizer.step()
         schedule.step()
         if watch and i + 1 == config.inverter_steps // 3:
@@ -352,7 +367,7 @@ def train(dataset: str | Dataset, folder: Path, config: Config, stages: tuple[st
         "verifier": lambda: train_verifier(images, labels, config, folder),
         "vae": lambda: train_vae(images, config, folder),
         "wgan": lambda: train_wgan(images, config, folder),
-        "inverter": lambda: train_inverter(images, config, folder),
+        "inverter": lambda: train_inverter(images, config, folder, classifier=trained_lenet(config, folder)),
     }
     for stage in stages:
         trainers[stage]()
@@ -360,6 +375,13 @@ def train(dataset: str | Dataset, folder: Path, config: Config, stages: tuple[st
     if set(training_seconds(folder)) == set(STAGES):
         write_training_images(folder, images, labels)
         write_manifest(folder, {})
+
+
+def trained_lenet(config: Config, folder: Path) -> nn.Module:
+    """LeNet as an earlier stage left it, fixed."""
+    net = build_net("lenet", config)
+    net.load_state_dict(load_file(folder / "lenet.safetensors"))
+    return net.to(device()).eval().requires_grad_(False)
 
 
 def write_training_images(folder: Path, images: Tensor, labels: Tensor, total_bytes: int = 1_600_000) -> None:

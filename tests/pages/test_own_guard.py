@@ -31,14 +31,14 @@ def test_every_page_opens_on_a_guard_of_ones_own(page: Page, tmp_path, monkeypat
         with torch.inference_mode():
             answer = int(classifier(stored).argmax(1))
         expect(page.locator(".verdict[role=status] .digit")).to_have_text(str(answer), timeout=60_000)
-        expect(page.locator(".verdict[role=status]")).to_contain_text("The classifier gives it")
+        expect(page.locator(".verdict[role=status]")).to_contain_text("The classifier says")
         expect(page.locator(".why-card")).to_have_count(2)
         for path, words in [
             ("thresholds", "Your test set"),
             ("compare", "not been compared"),
             ("how_it_works", "has no δz"),
             ("in_production", "no pictures of its own"),
-            ("talk", "The classifier gives it"),
+            ("talk", "The classifier says"),
         ]:
             page.goto(f"{address}/{path}")
             expect(page.locator(".stMain")).to_contain_text(words, timeout=60_000)
@@ -54,7 +54,7 @@ def test_thresholds_of_a_guard_of_one_metric(page: Page, tmp_path, monkeypatch):
     options = ("--", "--guard", "my_guard", "--classifier", "clothes_project:classifier")
     with streamlit_app(REPOSITORY / "app.py", *options) as address:
         page.goto(f"{address}/thresholds?example=Digit+3")
-        expect(page.locator(".stMain")).to_contain_text("ROC: all thresholds at once", timeout=60_000)
+        expect(page.locator(".stMain")).to_contain_text("All thresholds at once: the ROC curve", timeout=60_000)
         expect(page.locator(".stMain")).to_contain_text("Take it home", timeout=60_000)
         expect(page.locator(".stMain")).not_to_contain_text("Two metrics at once")
         expect(page.get_by_test_id("stException")).to_have_count(0)

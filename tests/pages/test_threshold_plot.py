@@ -52,7 +52,7 @@ for column, name in zip(st.columns(2), [] if st.toggle("hide") else ["vae", "dz"
     with column:
         good, nonsense = reversed(scores()[name]) if swap else scores()[name]
         threshold_plot(
-            title=name, reference=Series("MNIST test", good), comparison=Series("Fashion-MNIST", nonsense),
+            metric=name, title=name, reference=Series("MNIST test", good), comparison=Series("Fashion-MNIST", nonsense),
             threshold=st.session_state[name], refuses="high" if name == "vae" else "low", log=name == "dz",
             input_score=200.0 if name == "vae" else float("inf"), digits=1 if name == "vae" else 2,
             key=f"plot_{name}", on_change=setter(name),
@@ -119,7 +119,7 @@ class Plot:
         for selector, name, count in (".fpr", "FPR", refused), (".fnr", "FNR", accepted):
             assert self.text(f"{selector} small") == f"{count:,} of 10,000"
             assert self.text(f"{selector} b") == f"{name} {percent(count)} %"
-        shown = self.text(".at b").removeprefix("threshold ").replace(",", "")
+        shown = self.root.locator(".at input").input_value()
         assert float(shown) == t
         assert shown in self.text(".handle text").replace(",", "")
 
@@ -249,6 +249,20 @@ def test_keyboard(app, name):
     app.wait_for_timeout(1000)
     assert in_python(app)[2][-1] == [name, last]
     assert plot.value == last
+
+
+def test_a_typed_number_moves_the_line(app):
+    plot = Plot(app, "vae")
+    field = plot.root.locator(".at input")
+    field.fill("171,5")
+    field.press("Enter")
+    assert_received(app, ("vae", 171.5))
+    plot.assert_counts_are_numpys()
+    for nothing in ("", "lots", "1e99"):
+        field.fill(nothing)
+        field.press("Enter")
+        assert field.input_value() == "171.5"
+    assert_received(app, ("vae", 171.5))
 
 
 def test_slider_and_plot_follow_each_other(app):

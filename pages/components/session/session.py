@@ -24,7 +24,6 @@ from robust import Guard, Report
 from robust.data.examples import EXAMPLES, own_examples
 from robust.data.image_sets import TITLES
 from robust.data.subjects import Subject
-from robust.decision.promise import fpr_interval, upper_fpr
 from robust.decision.rule import ALL, ANY, OLD_NAMES, Rates, Rule
 from robust.inputs.prepare import Prepared
 from robust.metrics.registry import metric_class
@@ -36,13 +35,10 @@ PRESETS = {  # the published operating points of a metric: label -> share of the
     "delta_z": {"5th percentile": 0.05},
     "vae_loss": {"95th percentile": 0.05, "Maximum": 0.0},
 }
-TALK = {  # talk mode steps through these, and then through the nonsense
-    "mnist": ("Digit 2", "Digit 4", "Digit 7", "Sandal"),
-    "fashion-mnist": ("Trouser", "Sneaker", "Bag", "Digit 7"),
-}
+LONGEST_STORY = 10  # steps of *Talk*
+VIEWS = {"plain": "plain words", "numbers": "numbers"}  # how much *Try it* says
 SHOWN = 10  # test images of a fitted guard in the gallery
 OWN_RESULTS = 12  # results of a visitor's own pictures; each holds a few pictures of at most 560 pixels a side
-NONSENSE = ("Chicken", "Falafel", "Blank page")
 FARTHEST = 1e6  # a threshold of a link may be this far from 0; no metric comes near, and number fields can hold it
 
 
@@ -67,7 +63,7 @@ def choose_world() -> None:
         return
     st.session_state.world_choice = chosen_world()
     st.sidebar.radio("World", known, format_func=set_title, key="world_choice", on_change=_change_world)
-    st.sidebar.caption("What the nets were trained on. All else is nonsense to them.")
+    st.sidebar.caption("What the nets were trained on. They know nothing else.")
 
 
 def _change_world() -> None:
@@ -126,6 +122,11 @@ def words_for_html() -> Subject:
     """`guard_subject`, whose words may stand in HTML: a manifest that a stranger wrote is data, nothing of it is markup."""
     subject = guard_subject()
     return replace(subject, **{word: html.escape(getattr(subject, word)) for word in ("noun", "plural", "answer")})
+
+
+def others() -> str:
+    """What people call the pictures of a comparison set, of whichever."""
+    return f"not {guard_subject().plural}" if default_guard().contents.ships else "other pictures"
 
 
 def comparison_sets() -> list[str]:
@@ -225,12 +226,6 @@ def examples() -> list[str]:
     return list(dict.fromkeys([*good_examples(), *EXAMPLES]))
 
 
-def talk_steps() -> list[str]:
-    """The examples that talk mode steps through."""
-    good_and_odd = TALK.get(default_guard().contents.dataset) or (*good_examples()[:3], "Digit 7")
-    return [*good_and_odd, *NONSENSE]
-
-
 def example_picture(name: str) -> bytes:
     """An example of the gallery as a PNG file."""
     return _example_picture(chosen_world(), name)
@@ -313,16 +308,6 @@ class Settings:
     def set_thresholds(self, values: dict[str, float]) -> None:
         st.session_state.thresholds = self.thresholds | {name: float(value) for name, value in values.items()}
 
-    def fpr_words(self) -> str:
-        """What the FPR that was counted on the reference says of all good pictures."""
-        reference = default_guard().reference
-        masks, count = self.rule.refused(reference), len(reference[self.rule.metrics[0]])
-        if len(self.rule.metrics) == 1:
-            bound = float(upper_fpr(int(masks.sum()), count))
-            return f"Of all good {guard_subject().plural} at most {bound:.2%}, wherever the line stands"
-        low, high = fpr_interval(int(masks.sum()), count)
-        return f"Of all good {guard_subject().plural} {low:.2%} to {high:.2%}"
-
     def rates(self, decides: str) -> Rates:
         """FPR and FNR at the current thresholds when "any", "all" or one metric decides."""
         guard = default_guard()
@@ -332,7 +317,14 @@ class Settings:
 # --- The URL: one parameter for each metric's threshold, and these -------------------------------------------------
 
 # "world" is read by chosen_world(), before all others, whose defaults and choices depend on it.
-_STATE = {"rule": "rule", "set": "comparison", "example": "example", "step": "talk_step", "plot": "talk_plot"}
+_STATE = {
+    "rule": "rule",
+    "set": "comparison",
+    "example": "example",
+    "step": "talk_step",
+    "plot": "talk_plot",
+    "view": "view",
+}
 
 
 def _defaults() -> dict:
@@ -343,7 +335,8 @@ def _defaults() -> dict:
         "set": comparison,
         "example": None,
         "step": 1,
-        "plot": next(iter(guard.metrics)),
+        "plot": guard.rule.decides if guard.rule.decides in guard.metrics else next(iter(guard.metrics)),
+        "view": next(iter(VIEWS)),
     }
     return guard.thresholds | others | {"world": known_worlds()[0]}
 
@@ -394,8 +387,9 @@ def _read(name: str, text: str) -> float | int | str:
         "rule": {rule: rule for rule in rules()} | OLD_NAMES,
         "set": {known: known for known in comparison_sets()},
         "example": {example: example for example in examples()},
-        "step": {str(step): step for step in range(1, len(talk_steps()) + 1)},
+        "step": {str(step): step for step in range(1, LONGEST_STORY + 1)},
         "plot": {metric: metric for metric in guard.metrics},
+        "view": {view: view for view in VIEWS},
     }[name]
     if text not in choices:
         raise ValueError(_no_such(name, text))

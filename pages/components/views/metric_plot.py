@@ -1,8 +1,19 @@
 """The draggable plot of one metric of the chosen world, at this visitor's threshold."""
 
-from pages.components.session.session import Settings, default_guard, guard_subject, reference_title, set_title
+import streamlit as st
+
+from pages.components.session.session import (
+    PRESETS,
+    Settings,
+    default_guard,
+    guard_subject,
+    others,
+    reference_title,
+    set_title,
+)
 from pages.components.widgets.threshold_plot import Series, threshold_plot
 from robust import Report
+from robust.decision.thresholds import threshold_at_fpr
 
 
 def metric_plot(name: str, settings: Settings, report: Report | None, height: int, key: str, **options) -> None:
@@ -10,8 +21,10 @@ def metric_plot(name: str, settings: Settings, report: Report | None, height: in
     guard = default_guard()
     metric = guard.metrics[name]
     threshold_plot(
+        metric=name,
         title=metric.title,
         good=guard_subject().plural,
+        others=others(),
         reference=Series(reference_title(), guard.reference[name]),
         comparison=Series(set_title(settings.comparison), guard.scores[settings.comparison][name]),
         threshold=settings.thresholds[name],
@@ -24,3 +37,15 @@ def metric_plot(name: str, settings: Settings, report: Report | None, height: in
         on_change=lambda value: settings.set_threshold(name, value),
         **options,
     )
+
+
+def show_presets(name: str, settings: Settings) -> None:
+    """Buttons that move the line to the published operating points of a metric."""
+    guard = default_guard()
+    metric = guard.metrics[name]
+    for label, share in PRESETS.get(name, {}).items():
+        value = threshold_at_fpr(guard.reference[name], share, metric.refuses)
+        st.button(
+            label, key=f"preset_{name}_{label}", on_click=settings.set_threshold, args=(name, value),
+            help=f"The published operating point: {metric.title} threshold {value:.{metric.digits}f}",
+        )  # fmt: skip

@@ -1,6 +1,5 @@
 """The test images that ship with Robust, with their scores, for pages that show what a threshold refuses."""
 
-import base64
 import io
 
 import numpy as np
@@ -8,11 +7,13 @@ import streamlit as st
 from PIL import Image
 
 from pages.components.session.session import default_guard
+from pages.components.style.style import as_data_url
 from robust.data.examples import samples
 from robust.decision.tradeoff import Scores
 
 SHIPPED = {"mnist": "mnist", "fashion-mnist": "fashion"}  # set -> its key in robust.data.examples.samples()
 PER_CLASS = 20
+SHEET_COLUMNS = 20
 
 
 def shipped_scores(name: str) -> Scores | None:
@@ -32,5 +33,13 @@ def shipped_picture(name: str, place: int) -> bytes:
     return buffer.getvalue()
 
 
+@st.cache_data(show_spinner=False)
+def shipped_sheet(name: str) -> str:
+    """All shipped images of a set in rows of SHEET_COLUMNS, as a data URL."""
+    images = samples()[f"{SHIPPED[name]}_images"][:, 0].numpy()
+    rows = images.reshape(-1, SHEET_COLUMNS, *images.shape[1:]).swapaxes(1, 2)
+    return as_data_url(Image.fromarray(rows.reshape(-1, SHEET_COLUMNS * images.shape[2])))
+
+
 def shipped_url(name: str, place: int) -> str:
-    return "data:image/png;base64," + base64.b64encode(shipped_picture(name, place)).decode()
+    return as_data_url(Image.open(io.BytesIO(shipped_picture(name, place))))

@@ -1,5 +1,6 @@
 """Why a picture was accepted or refused: one card for each metric, with the picture that shows what it saw."""
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from pages.components.session.session import chosen_world, classifier_name, default_guard, judge, remembered
 from pages.components.style.style import as_data_url
 from pages.components.views.pictures import as_picture, heat, name_of
+from pages.components.widgets.live import times
 from robust import Report
 from robust.metrics.explain import Neighbours, VAEParts, Walk, nearest_training_images, vae_parts, walk
 
@@ -61,9 +63,11 @@ def show_why(picture: bytes, report: Report) -> None:
 
 def card(report: Report, name: str, sentence: str, figures: list[str]) -> str:
     verdict = report.verdicts[name]
-    kind, word = ("reliable", "✓ {} accepts") if verdict.reliable else ("unreliable", "⊘ {} refuses")
+    kind, title = "reliable" if verdict.reliable else "unreliable", html.escape(verdict.title, quote=True)
+    words = {True: f"✓ {title} accepts", False: f"⊘ {title} refuses"}
     return (
-        f"<div class='why-card' data-why='{name}'><h3 class='{kind}'>{word.format(verdict.title)}</h3>"
+        f"<div class='why-card' data-why='{name}'><h3 class='{kind}' data-live-verdict='{name}' "
+        f"data-reliable='{words[True]}' data-unreliable='{words[False]}'>{words[verdict.reliable]}</h3>"
         f"<p>{sentence}</p><div class='row'>{''.join(figures)}</div></div>"
     )
 
@@ -75,8 +79,10 @@ def figure(picture, caption: str) -> str:
 def compared(report: Report, name: str) -> str:
     """The score, and how it stands to the threshold."""
     verdict, digits = report.verdicts[name], default_guard().metrics[name].digits
-    times = f", {verdict.score / verdict.threshold:.1f} times" if verdict.threshold > 0 else "; it is above"
-    return f"<b>{verdict.score:.{digits}f}</b>{times} the threshold of {verdict.threshold:.{digits}f}"
+    return (
+        f"<b>{verdict.score:.{digits}f}</b><span data-live='times {name}'>{times(verdict.score, verdict.threshold)}</span> "
+        f"the threshold of <span data-live='threshold {name}'>{verdict.threshold:.{digits}f}</span>"
+    )
 
 
 def delta_z_card(found: Explanation, report: Report) -> tuple[str, list[str]]:

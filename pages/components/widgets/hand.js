@@ -1,4 +1,4 @@
-// What the draggable plots share; it is put in front of threshold_plot.js and threshold_scatter.js.
+// What the draggable plots share; it is put in front of threshold_plot.js and threshold_scatter.js, after live.js.
 
 const SEND_KEYS_AFTER = 250 // ms after the last key, until Python hears of it
 
@@ -54,7 +54,8 @@ function mount(Drawing, drawings, component) {
 }
 
 // A drawing that a hand moves: pointer, touch or keys. Drawings have `parts.chart`, `content`, `state` (what the hand
-// moves), `draw`, `drawStill`, `grab(event)` and `move(event)`.
+// moves), `thresholds` (the same by metric; another drawing may set them), `draw`, `drawStill`, `grab(event)` and
+// `move(event)`.
 class Hand {
   constructor(parent, markup) {
     this.root = document.createElement("div")
@@ -80,10 +81,14 @@ class Hand {
     })
     this.observer = new ResizeObserver(([entry]) => this.resize(entry.contentRect.width))
     this.observer.observe(this.root)
+    this.onLive = () => this.followLive()
+    live.drawings.add(this.onLive)
   }
 
   remove() {
     this.observer.disconnect()
+    live.drawings.delete(this.onLive)
+    live.letGo(this)
     clearTimeout(this.keyTimer)
     this.waiting.delete(this.whenDataArrives)
     this.root.remove()
@@ -109,13 +114,25 @@ class Hand {
   // The hand wins until its release has reached Python: a run that began before it may still deliver the old value.
   isAhead(seen) {
     if (seen === this.pending) this.pending = null
-    return this.drag || this.keyTimer || this.pending
+    const ahead = this.drag || this.keyTimer || this.pending
+    if (!ahead) live.letGo(this)
+    return ahead
+  }
+
+  // Other drawings of the page move the same thresholds.
+  followLive() {
+    if (!this.content || !this.width) return
+    for (const metric of Object.keys(this.thresholds)) {
+      const value = live.thresholds.get(metric)
+      if (value !== undefined && live.held.get(metric) !== this) this.thresholds = { ...this.thresholds, [metric]: value }
+    }
+    if (JSON.stringify(this.thresholds) !== this.shown) this.draw()
   }
 
   send() {
     clearTimeout(this.keyTimer)
     this.keyTimer = null
-    if (String(this.state) === this.sent) return
+    if (String(this.state) === this.sent) return live.letGo(this)
     this.sent = String(this.state)
     this.pending = Math.random()
     this.tellPython("released", { ...this.release, id: this.pending })
@@ -130,17 +147,16 @@ class Hand {
     handle.focus({ preventScroll: true, focusVisible: false })
   }
 
+  // In the next frame, with all that follows.
   redraw() {
-    this.frame ??= requestAnimationFrame(() => {
-      this.frame = null
-      this.draw()
-    })
+    live.move(this, this.thresholds)
   }
 
   letGo(state = this.state) {
     this.state = state
     this.drag = null
     this.draw()
+    this.redraw()
     this.send()
   }
 
@@ -158,6 +174,7 @@ class Hand {
 
   afterKey() {
     this.draw()
+    this.redraw()
     clearTimeout(this.keyTimer)
     this.keyTimer = setTimeout(() => this.send(), SEND_KEYS_AFTER)
   }

@@ -1,4 +1,4 @@
-"""The controls of talk mode: keys on the whole page, for presenters' remotes too, and the same as small buttons."""
+"""The controls of talk mode: keys on the whole page, for presenters' remotes too, swipes, and the same as small buttons."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,21 +15,37 @@ _STAGE = st.components.v2.component(
 
 
 def stage(
-    *, step: int, steps: int, plots: list[str], plot: int, on_change: Callable[[int, int], None], key: str
-) -> bool:  # fmt: skip
+    *,
+    step: int,
+    steps: int,
+    plots: list[str],
+    plot: int,
+    live: str | None,
+    notes: str,
+    following: str,
+    on_change: Callable[[int, int, str | None], None],
+    key: str,
+) -> bool:
     """Listen for the speaker; True when the speaker leaves.
 
     step, steps: where the sequence stands, 1 to `steps`, and how long it is.
     plots, plot: titles of the plots, and the place (from 0) of the one on screen.
-    on_change: called with the step and the plot asked for.
+    live: the way of input that is on the screen instead of the step: "draw", "camera", "gallery", "own", or None.
+    notes, following: what the speaker reads at this step, and the sentence of the next.
+    on_change: called with the step, the plot and the way of input asked for.
     """
     seen = f"{key} last request"  # the last one Python has taken in: until it has, the browser counts on from its own
 
     def take_request() -> None:
         request = st.session_state[key].asked
         st.session_state[seen] = request["id"]
-        on_change(min(max(int(request["step"]), 1), steps), min(max(int(request["plot"]), 0), len(plots) - 1))
+        on_change(
+            min(max(int(request["step"]), 1), steps),
+            min(max(int(request["plot"]), 0), len(plots) - 1),
+            request.get("live"),
+        )
 
-    data = {"step": step, "steps": steps, "plots": plots, "plot": plot, "seen": st.session_state.get(seen)}
+    data = {"step": step, "steps": steps, "plots": plots, "plot": plot, "live": live, "notes": notes}
+    data |= {"following": following, "seen": st.session_state.get(seen)}
     asked = _STAGE(data=data, key=key, on_asked_change=take_request).asked
     return bool(asked) and asked["leaves"]

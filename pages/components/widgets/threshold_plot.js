@@ -12,7 +12,10 @@ export default function (component) {
 }
 
 function keepScores({ digest, scores, axis, shares }) {
-  if (!shared.scores.has(digest)) shared.scores.set(digest, { sorted: scores.map(decodeFloat64), axis, shares })
+  if (!shared.scores.has(digest)) {
+    const columns = scores.map(decodeFloat64)
+    shared.scores.set(digest, { columns, sorted: columns.map((column) => column.slice().sort()), axis, shares })
+  }
   for (const draw of [...shared.waiting]) draw()
 }
 
@@ -89,6 +92,7 @@ const WORD = 92 // px, the longer word of the verdict
 const BOTTOM = 46 // px below the bars: tick labels and the axis label
 const PILL = 32 // px, height of the handle
 const REACH = 44 // px, width that a finger can grab
+const FARTHEST = 1e6 // as Python reads thresholds
 
 const ICONS = {
   reliable: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20Zm-2 15-5-5 1.4-1.4L10 14.2l7.6-7.6L19 8Z",
@@ -106,8 +110,11 @@ const MARKUP = `
 </div>
 <div class="rates">
   <div class="rate fpr"><b></b><span></span><small></small></div>
-  <div class="rate fnr"><b></b><span>nonsense accepted</span><small></small></div>
-  <div class="rate at"><b></b><span></span><small></small></div>
+  <div class="rate fnr"><b></b><span></span><small></small></div>
+  <div class="rate at">
+    <label><i>threshold</i> <input inputmode="decimal" autocomplete="off" spellcheck="false"></label>
+    <span></span><small></small>
+  </div>
 </div>
 <svg class="chart">
   <defs>
@@ -145,7 +152,7 @@ class ThresholdPlot extends Hand {
       fprCount: find(".fpr small"),
       fnr: find(".fnr b"),
       fnrCount: find(".fnr small"),
-      at: find(".at b"),
+      at: find(".at input"),
       percentile: find(".at span"),
       atSet: find(".at small"),
       chart: find(".chart"),
@@ -161,6 +168,15 @@ class ThresholdPlot extends Hand {
       legend: this.root.querySelectorAll(".legend span"),
     }
     this.listen([this.parts.handle], (event) => this.key(event))
+    this.parts.at.addEventListener("change", () => this.typed())
+  }
+
+  get thresholds() {
+    return { [this.data.metric]: this.value }
+  }
+
+  set thresholds(values) {
+    this.value = values[this.data.metric]
   }
 
   get state() {
@@ -181,12 +197,17 @@ class ThresholdPlot extends Hand {
     this.data = data
     this.tellPython = setTriggerValue
     this.root.firstChild.classList.toggle("compact", Boolean(data.compact))
+    this.root.firstChild.classList.toggle("plain", Boolean(data.plain))
     const decimals = { minimumFractionDigits: data.digits, maximumFractionDigits: data.digits }
     this.number = new Intl.NumberFormat("en-GB", decimals)
     this.input = data.input === null ? null : Number(data.input)
     const again = () => this.follow({ data, setTriggerValue })
     if (!this.await(shared.scores.get(data.digest), shared, again)) return
-    if (!this.isAhead(data.seen)) this.value = data.threshold
+    live.columns.set(data.metric, this.content.columns)
+    if (!this.isAhead(data.seen)) {
+      live.say({ [data.metric]: data.threshold })
+      this.value = live.thresholds.get(data.metric)
+    }
     this.drawStill()
     this.draw()
   }
@@ -196,7 +217,7 @@ class ThresholdPlot extends Hand {
   drawStill() {
     const { data, content, parts, width } = this
     if (!width) return
-    const drawn = JSON.stringify([data.digest, width, data.height, data.compact, data.title, data.names, data.digits])
+    const drawn = JSON.stringify([data.digest, width, data.height, data.compact, data.plain, data.title, data.names, data.digits])
     if (drawn === this.drawn) return
     this.drawn = drawn
 
@@ -207,12 +228,19 @@ class ThresholdPlot extends Hand {
     this.base = data.height - BOTTOM
     setText(parts.title, data.title)
     setText(this.root.querySelector(".fpr span"), `good ${data.good} refused`)
+    setText(this.root.querySelector(".fnr span"), `${data.others} accepted`)
     data.names.forEach((name, i) => setText(parts.legend[i], name))
     setAttributes(parts.chart, { height: data.height, viewBox: `0 0 ${width} ${data.height}` })
     setAttributes(parts.shade, { y: TOP, height: this.base - TOP })
     parts.still.innerHTML = this.histograms() + this.axis()
-    setText(parts.still.querySelector(".axis-label"), data.title + (content.axis.log ? " (log axis)" : "") + " →")
+    setText(parts.still.querySelector(".axis-label"), this.axisWords())
     this.shapeHandle()
+  }
+
+  axisWords() {
+    const { data, content } = this
+    if (data.plain) return data.refuses === "low" ? "← odder" : "odder →"
+    return data.title + (content.axis.log ? " (log axis)" : "") + " →"
   }
 
   outerBins() {
@@ -283,6 +311,7 @@ class ThresholdPlot extends Hand {
     setAttributes(parts.gripText, { y: 26 })
     setAttributes(parts.stem.querySelector(".reach"), { x: -REACH / 2, width: REACH, height: base })
     setAttributes(parts.stem.querySelector(".line"), { y1: 20, y2: base + 6 })
+    setAttributes(parts.at, { "aria-label": `${this.data.title} threshold` })
     setAttributes(parts.handle, {
       "aria-label": `${this.data.title}: threshold`,
       "aria-valuemin": this.min,
@@ -305,6 +334,7 @@ class ThresholdPlot extends Hand {
 
   draw() {
     if (!this.width) return
+    this.shown = JSON.stringify(this.thresholds)
     const { data, content, parts, scale, value, width } = this
     const [reference, comparison] = content.sorted
     const refused = countRefused(reference, value, data.refuses)
@@ -318,7 +348,7 @@ class ThresholdPlot extends Hand {
     setText(parts.fprCount, `${whole.format(refused)} of ${whole.format(reference.length)}`)
     this.drawRate(parts.fnr, "FNR", `${fnr} %`)
     setText(parts.fnrCount, `${whole.format(accepted)} of ${whole.format(comparison.length)}`)
-    this.drawRate(parts.at, "threshold", text)
+    if (!this.parts.at.matches(":focus")) this.parts.at.value = this.plain(value)
     setText(parts.percentile, `${percent(below, reference.length)}th percentile`)
     setText(parts.atSet, `of ${data.names[0]}`)
 
@@ -334,7 +364,7 @@ class ThresholdPlot extends Hand {
     this.drawWord(leftWord, "end", gripX - this.pillWidth / 2 - 10, x - scale.left)
     this.drawWord(rightWord, "start", gripX + this.pillWidth / 2 + 10, scale.right - x)
 
-    const rates = `${fpr} percent of good ${data.good} refused, ${fnr} percent of nonsense accepted`
+    const rates = `${fpr} percent of good ${data.good} refused, ${fnr} percent of ${data.others} accepted`
     const spoken = `threshold ${text}, ${rates}${this.drawInput()}`
     setAttributes(parts.handle, { "aria-valuenow": value, "aria-valuetext": spoken })
   }
@@ -342,7 +372,9 @@ class ThresholdPlot extends Hand {
   drawRate(element, name, figure) {
     if (element.dataset.figure === figure) return
     element.dataset.figure = figure
-    element.innerHTML = `<i>${name}</i> ${figure}`
+    const label = document.createElement("i")
+    label.textContent = name
+    element.replaceChildren(label, ` ${figure}`)
   }
 
   // Beside the handle where there is room, else in its stretch of the plot (upright if that is high enough), else not.
@@ -386,9 +418,32 @@ class ThresholdPlot extends Hand {
 
   // ---- The hand ----
 
+  // As one types it: no thousands' separators.
+  plain(value) {
+    return value.toFixed(this.data.digits)
+  }
+
+  // A number typed into the field: exactly that, also beyond the axis. Anything else is put back.
+  typed() {
+    const value = Number(this.parts.at.value.trim().replace(",", "."))
+    const usable = this.parts.at.value.trim() !== "" && Math.abs(value) <= FARTHEST
+    if (usable && this.content) {
+      if (!this.keyTimer) this.sent = String(this.state)
+      this.value = Number(value.toFixed(this.data.digits))
+      this.redraw()
+      this.send()
+    }
+    this.parts.at.value = this.plain(this.value)
+  }
+
   // The value shown is the value in force: rounded to its decimals, and within the axis.
   snap(value) {
     return clamp(Number(value.toFixed(this.data.digits)), this.min, this.max)
+  }
+
+  // Where the pointer is along the drawing, in its own pixels: the page may show it larger.
+  along(event, rect) {
+    return ((event.clientX - rect.left) * this.width) / rect.width
   }
 
   grab(event) {
@@ -396,7 +451,7 @@ class ThresholdPlot extends Hand {
     event.preventDefault() // no text selection
     const { chart, handle, grip } = this.parts
     const rect = chart.getBoundingClientRect()
-    const distance = event.clientX - rect.left - this.scale.toPixel(this.value)
+    const distance = this.along(event, rect) - this.scale.toPixel(this.value)
     const near = Math.abs(distance) <= (event.pointerType === "mouse" ? 8 : REACH / 2)
     const onLine = near || grip.contains(event.target)
     this.hold(event, handle, { rect, offset: onLine ? distance : 0 })
@@ -405,7 +460,7 @@ class ThresholdPlot extends Hand {
 
   move(event) {
     const { rect, offset } = this.drag
-    this.value = this.snap(this.scale.toValue(event.clientX - rect.left - offset))
+    this.value = this.snap(this.scale.toValue(this.along(event, rect) - offset))
     this.redraw()
   }
 

@@ -14,7 +14,9 @@ thresholds:
         st.session_state["threshold_vae"] = value
 
     threshold_plot(..., threshold=st.session_state["threshold_vae"], key="plot_vae", on_change=set_threshold)
-    st.number_input("Threshold", key="threshold_vae")  # the same key: field and line always agree
+    st.number_input("Threshold", key="threshold_vae")  # the same key: a widget and the line always agree
+
+What else on the page depends on the threshold follows the hand by way of live.py.
 
 **What travels.** The scores (the bulk) go in a second, invisible element whose content does not depend on the
 threshold. Streamlit sends an unchanged element as a mere reference, so a release brings no scores and redraws no
@@ -36,7 +38,7 @@ import streamlit as st
 BINS = 60
 
 _HERE = Path(__file__).parent
-_JS = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("hand.js", "threshold_plot.js"))
+_JS = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("live.js", "hand.js", "threshold_plot.js"))
 _SCORES = st.components.v2.component("robust_threshold_scores", js=_JS)
 _PLOT = st.components.v2.component(
     "robust_threshold_plot", css=(_HERE / "threshold_plot.css").read_text(encoding="utf-8"), js=_JS
@@ -63,6 +65,7 @@ class Series:
 
 def threshold_plot(
     *,
+    metric: str,
     title: str,
     reference: Series,
     comparison: Series,
@@ -76,10 +79,13 @@ def threshold_plot(
     digits: int = 2,
     height: int = 240,
     compact: bool = False,
+    plain: bool = False,
     good: str = "digits",
+    others: str = "not digits",
 ) -> None:
     """Show both distributions, the threshold between them, and what it refuses.
 
+    metric: its name, by which the other drawings and the rule of live.py know the threshold.
     title: what the scores measure; heads the plot and labels its axis.
     reference, comparison: good inputs and nonsense. FPR is the share of `reference` refused, FNR the share of
         `comparison` accepted, counted in float64 exactly as NumPy would.
@@ -92,7 +98,8 @@ def threshold_plot(
     digits: decimals shown; a dragged value is rounded to them, so that what people read is what is in force.
     height: of the drawing, in pixels, without its heading.
     compact: heading and rates in one line, without the verdict, for a page that shows it elsewhere.
-    good: what the reference set shows, in the plural.
+    plain: no abbreviations and no counts, and the axis in words, for people who see it for the first time.
+    good, others: what the reference set and the comparison set show, in the plural.
     """
     seen = f"{key} last release"  # the last release Python has taken in: until it has, the plot shows the hand's value
 
@@ -107,6 +114,7 @@ def threshold_plot(
         _PLOT(
             data={
                 "digest": digest,
+                "metric": metric,
                 "title": title,
                 "names": [reference.name, comparison.name],
                 "threshold": float(threshold),
@@ -116,8 +124,10 @@ def threshold_plot(
                 "input_label": input_label,
                 "digits": digits,
                 "good": good,
+                "others": others,
                 "height": height,
                 "compact": compact,
+                "plain": plain,
                 "seen": st.session_state.get(seen),
             },
             key=key,
@@ -127,11 +137,11 @@ def threshold_plot(
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _scores_payload(reference: np.ndarray, comparison: np.ndarray, log: bool) -> tuple[dict, str]:
-    """What the browser needs to count and draw: sorted scores (base64 of little-endian float64), axis and bins.
+    """What the browser needs to count and draw: scores (base64 of little-endian float64), axis and bins.
 
     The second value names the content, so that the browser parses and draws it only once.
     """
-    both = [np.sort(scores.astype("<f8")) for scores in (reference, comparison)]
+    both = [scores.astype("<f8") for scores in (reference, comparison)]
     axis = _axis(*both, log)
     content = {
         "scores": [base64.b64encode(scores.tobytes()).decode("ascii") for scores in both],

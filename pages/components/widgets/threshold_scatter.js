@@ -1,18 +1,10 @@
 // The browser's half of threshold_scatter.py, in the manner of threshold_plot.js: the drawing is kept, and only what
 // differs is updated. Wherever there are two of a thing, the first belongs to the x axis and the second to the y axis.
 
-const shared = (globalThis.robustScatters ??= { points: new Map(), waiting: new Set() })
 const plots = new WeakMap()
 
 export default function (component) {
-  const { data } = component
-  if (data.sets) return keepPoints(data)
   return mount(ThresholdScatter, plots, component)
-}
-
-function keepPoints({ digest, sets, axes }) {
-  if (!shared.points.has(digest)) shared.points.set(digest, { sets: sets.map((set) => set.map(decodeFloat64)), axes })
-  for (const draw of [...shared.waiting]) draw()
 }
 
 const refused = (score, threshold, refuses) => (refuses === "low" ? score < threshold : score > threshold)
@@ -124,7 +116,7 @@ const MARKUP = `
   <thead><tr><th>refused by</th></tr></thead>
   <tbody>
     <tr class="fpr"><th><b>FPR</b> <small></small></th></tr>
-    <tr class="fnr"><th><b>FNR</b> <small>nonsense accepted</small></th></tr>
+    <tr class="fnr"><th><b>FNR</b> <small></small></th></tr>
   </tbody>
 </table>`
 
@@ -179,11 +171,38 @@ class ThresholdScatter extends Hand {
     this.numbers = data.digits.map(
       (digits) => new Intl.NumberFormat("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
     )
-    const again = () => this.follow({ data, setTriggerValue })
-    if (!this.await(shared.points.get(data.digest), shared, again)) return
-    if (!this.isAhead(data.seen)) this.values = [...data.thresholds]
+    this.take()
+    if (!this.isAhead(data.seen)) {
+      live.say({ [data.metrics[0]]: data.thresholds[0], [data.metrics[1]]: data.thresholds[1] })
+      this.values = data.metrics.map((metric) => live.thresholds.get(metric))
+    }
+    if (!this.content) return // the plots of the metrics bring the scores
     this.drawStill()
     this.draw()
+  }
+
+  // The scores of both metrics, once their plots have brought them.
+  take() {
+    const columns = this.data.metrics.map((metric) => live.columns.get(metric))
+    if (columns.some((column) => !column)) return
+    const sets = [0, 1].map((set) => columns.map((column) => column[set]))
+    if (sets.flat().some((scores, i) => scores !== this.content?.sets.flat()[i])) this.drawn = null
+    this.content = { sets, axes: this.data.axes }
+  }
+
+  get thresholds() {
+    return Object.fromEntries(this.data.metrics.map((metric, i) => [metric, this.values[i]]))
+  }
+
+  set thresholds(values) {
+    this.values = this.data.metrics.map((metric) => values[metric])
+  }
+
+  followLive() {
+    this.take()
+    if (!this.content || !this.width) return
+    this.drawStill()
+    super.followLive()
   }
 
   // ---- What stays while a line moves ----
@@ -194,7 +213,7 @@ class ThresholdScatter extends Hand {
     const colours = ["reference", "comparison"].map((name) => {
       return getComputedStyle(this.root.querySelector(`.dots-${name}`)).color
     })
-    const drawn = JSON.stringify([data.digest, width, data.height, data.titles, data.names, data.refuses, colours])
+    const drawn = JSON.stringify([data.axes, width, data.height, data.titles, data.names, data.refuses, colours])
     if (drawn === this.drawn) return
     this.drawn = drawn
 
@@ -211,6 +230,7 @@ class ThresholdScatter extends Hand {
     setAttributes(parts.chart, { viewBox: `0 0 ${width} ${height}` })
     data.names.forEach((name, i) => setText(parts.legend[i], name))
     setText(this.root.querySelector("tr.fpr small"), `good ${data.good} refused`)
+    setText(this.root.querySelector("tr.fnr small"), `${data.others} accepted`)
     const names = { x: data.titles[0], y: data.titles[1], any: "any", all: "all" }
     for (const cell of this.cells.thead) setText(cell, names[cell.dataset.rule])
     parts.still.innerHTML = this.bands() + this.axes()
@@ -325,6 +345,7 @@ class ThresholdScatter extends Hand {
 
   draw() {
     if (!this.width) return
+    this.shown = JSON.stringify(this.thresholds)
     const { data, content, parts, values, scales, width } = this
     const [reference, comparison] = content.sets.map((set) => countRefused(set, values, data.refuses))
     const [good, nonsense] = content.sets.map(([xs]) => xs.length)
@@ -355,7 +376,7 @@ class ThresholdScatter extends Hand {
     parts.handles.forEach((handle, i) => {
       const rule = "xy"[i]
       const fpr = `${percent(reference[rule], good)} percent of good ${data.good} refused`
-      const fnr = `${percent(nonsense - comparison[rule], nonsense)} percent of nonsense accepted`
+      const fnr = `${percent(nonsense - comparison[rule], nonsense)} percent of ${data.others} accepted`
       const spoken = `threshold ${texts[i]}, ${fpr}, ${fnr}`
       setAttributes(handle, { "aria-valuenow": values[i], "aria-valuetext": spoken })
     })

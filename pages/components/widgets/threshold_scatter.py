@@ -2,12 +2,9 @@
 
 Like threshold_plot.py, whose description says how thresholds travel: Python owns them, the browser works out everything
 while the hand moves, and a release tells Python once. The 20,000 points are drawn on a canvas, once; the lines and the
-shading are SVG above it. The points go in an element of their own, so that a release does not send them again.
+shading are SVG above it. The points are the scores that the threshold plots of both metrics brought to the page.
 """
 
-import base64
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +14,7 @@ import numpy as np
 import streamlit as st
 
 _HERE = Path(__file__).parent
-_JS = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("hand.js", "threshold_scatter.js"))
-_POINTS = st.components.v2.component("robust_scatter_points", js=_JS)
+_JS = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("live.js", "hand.js", "threshold_scatter.js"))
 _PLOT = st.components.v2.component(
     "robust_threshold_scatter", css=(_HERE / "threshold_scatter.css").read_text(encoding="utf-8"), js=_JS
 )
@@ -54,6 +50,7 @@ def threshold_scatter(
     input_scores: tuple[float, float] | None = None,
     height: int = 400,
     good: str = "digits",
+    others: str = "not digits",
 ) -> None:
     """Show where both sets lie, what the rule refuses, and what each rule would cost at these lines.
 
@@ -63,7 +60,7 @@ def threshold_scatter(
     key: unique on the page.
     input_scores: the input on trial, marked in the plot; None for none.
     height: of the drawing, in pixels.
-    good: what the reference set shows, in the plural.
+    good, others: what the reference set and the comparison set show, in the plural.
     """
     seen = f"{key} last release"
 
@@ -72,46 +69,35 @@ def threshold_scatter(
         st.session_state[seen] = release["id"]
         on_change({x.name: float(release["values"][0]), y.name: float(release["values"][1])})
 
-    sets = ((x.reference, y.reference), (x.comparison, y.comparison))
-    points = _points_payload(sets, ((x.title, x.log), (y.title, y.log)))
-    with st.container(gap=None):
-        _POINTS(data=points, key=f"{key} points")
-        _PLOT(
-            data={
-                "digest": points["digest"],
-                "titles": [x.title, y.title],
-                "thresholds": [float(x.threshold), float(y.threshold)],
-                "refuses": [x.refuses, y.refuses],
-                "digits": [x.digits, y.digits],
-                "names": list(set_names),
-                "rule": {x.name: "x", y.name: "y"}.get(rule, rule),
-                # JSON has no infinity: strings, which JavaScript's Number() reads back.
-                "input": input_scores and [str(float(s)).replace("inf", "Infinity") for s in input_scores],
-                "height": height,
-                "good": good,
-                "seen": st.session_state.get(seen),
-            },
-            key=key,
-            on_released_change=take_release,
-        )
+    _PLOT(
+        data={
+            "metrics": [x.name, y.name],
+            "axes": [_axis_of(axis) for axis in (x, y)],
+            "titles": [x.title, y.title],
+            "thresholds": [float(x.threshold), float(y.threshold)],
+            "refuses": [x.refuses, y.refuses],
+            "digits": [x.digits, y.digits],
+            "names": list(set_names),
+            "rule": {x.name: "x", y.name: "y"}.get(rule, rule),
+            # JSON has no infinity: strings, which JavaScript's Number() reads back.
+            "input": input_scores and [str(float(s)).replace("inf", "Infinity") for s in input_scores],
+            "height": height,
+            "good": good,
+            "others": others,
+            "seen": st.session_state.get(seen),
+        },
+        key=key,
+        on_released_change=take_release,
+    )
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _points_payload(sets: tuple[tuple[np.ndarray, np.ndarray], ...], axes: tuple[tuple[str, bool], ...]) -> dict:
-    """Scores (base64 of little-endian float64, x and y of each set) and axes. `digest` names the content.
-
-    `axes` gives title of each axis, and whether it is logarithmic.
-    """
-    values = [np.concatenate(scores) for scores in zip(*sets)]
-    content = {
-        "sets": [[_encode(scores) for scores in points] for points in sets],
-        "axes": [_axis(title, log, scores) for (title, log), scores in zip(axes, values)],
-    }
-    return {"digest": hashlib.sha1(json.dumps(content).encode()).hexdigest(), **content}
+def _scaled(title: str, log: bool, reference: np.ndarray, comparison: np.ndarray) -> dict:
+    return _axis(title, log, np.concatenate([reference, comparison]))
 
 
-def _encode(scores: np.ndarray) -> str:
-    return base64.b64encode(scores.astype("<f8").tobytes()).decode("ascii")
+def _axis_of(axis: ScatterAxis) -> dict:
+    return _scaled(axis.title, axis.log, axis.reference, axis.comparison)
 
 
 def _axis(title: str, log: bool, values: np.ndarray) -> dict:

@@ -9,6 +9,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from robust.data.examples.drawings import DRAWINGS
+
 FOLDER = Path(__file__).parent
 DIGITS = tuple(f"Digit {label}" for label in range(10))
 CLOTHES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -54,6 +56,7 @@ EXAMPLES: dict[str, Callable[[], Image.Image]] = {
     **{name: partial(_sample, "fashion", label, 0) for label, name in enumerate(CLOTHES)},
     "Chicken": partial(_picture, "chicken.png"),
     "Falafel": partial(_picture, "falafel.png"),
+    **DRAWINGS,
     "Random noise": _noise,
     "Blank page": _blank_page,
 }
