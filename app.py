@@ -8,6 +8,7 @@ from streamlit.logger import get_logger
 from pages.components.session.navigation import navigation
 from pages.components.session.session import choose_world, default_guard, without_folders
 from pages.components.style.style import apply_style
+from pages.components.widgets.link_tools import one_entry_a_page
 from robust import DamagedWorld
 
 # A file, not a symbol: browsers fetch symbols for the tab from the network.
@@ -18,6 +19,7 @@ apply_style()
 st.session_state.entered = True
 page = navigation()
 choose_world()
+one_entry_a_page()
 try:
     default_guard()
 except (DamagedWorld, ValueError) as error:  # a damaged folder, or a guard without its classifier

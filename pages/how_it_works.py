@@ -4,6 +4,7 @@ import html
 
 import numpy as np
 import streamlit as st
+import torch
 from plotly.colors import sequential
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from pages.components.session.navigation import enter_through_app
 from pages.components.session.session import (
     Settings,
     chosen_world,
+    class_name,
     classifier_name,
     default_guard,
     example_picture,
@@ -31,13 +33,14 @@ from pages.components.views.pictures import (
     probability_bars,
     thumbnail_of,
 )
-from pages.components.views.story import first_example
+from pages.components.views.story import deceivers, first_example
 from pages.components.widgets.film import film
 from pages.components.widgets.gallery import gallery
+from pages.components.widgets.latent_map import latent_map
 from robust import Report, UnusableImage
 from robust.evaluation.report import search_tables
 from robust.evaluation.tables import as_markdown
-from robust.metrics.explain import VAEParts, Walk, vae_parts, walk
+from robust.metrics.explain import LatentPlane, VAEParts, Walk, latent_plane, vae_parts, walk
 
 CLOTHES = ("Sandal", "Trouser", "Bag", "Ankle boot")
 ODD = (*CLOTHES, "Digit 2", "Digit 7", "Chicken", "Falafel", "Random noise", "Blank page")  # beside the good ones
@@ -52,12 +55,12 @@ def picked_picture() -> tuple[str, bytes]:
     """Name and file of the picture to explain: the visitor's own from *Try it*, or an example."""
     own = st.session_state.get("picture")
     good = good_examples()
-    shown = [*good, *(name for name in ODD if name not in good)]
+    shown = [*good, *(name for name in (*ODD, *deceivers()) if name not in good)]
     pictures = [thumbnail for thumbnail in example_thumbnails() if thumbnail[0] in shown]
     pictures.sort(key=lambda thumbnail: shown.index(thumbnail[0]))
     if own:
         pictures.insert(0, (OWN, OWN, thumbnail_of(own)))
-    chosen = st.session_state.get("explained", OWN)
+    chosen = st.session_state.get("explained") or st.session_state.get("example") or OWN
     if chosen not in shown and not (chosen == OWN and own):
         chosen = good_example()
     picked = gallery("Pictures", pictures, chosen, key="explain_gallery", version=pictures[0][2])
@@ -181,6 +184,40 @@ def frame(place: int, prediction: int, way: Walk) -> str:
     )
 
 
+# --- The map: play with it ------------------------------------------------------------------------------------------
+
+
+@remembered
+def _plane_of(world: str, picture: bytes) -> LatentPlane | None:
+    metric, report = default_guard().metrics["delta_z"], judge(picture)[1]
+    return latent_plane(metric, _walk_of(world, picture), report.prediction)
+
+
+def show_map(report: Report, picture: bytes) -> None:
+    """The plane around I(x), with a handle that one drags to see what G draws there."""
+    plane = _plane_of(chosen_world(), picture)
+    if plane is None:
+        return
+    st.html(
+        heading(3, "Now walk yourself")
+        + f"<p class='say'>This is a slice of everything G can draw, with this picture in its middle. Drag the handle: G draws, "
+        f"{classifier_name()} reads. Within the circle of radius δz nothing was found that flips its answer.</p>"
+    )
+    side = len(plane.places)
+    rows = torch.cat([torch.cat(list(row), 2) for row in plane.images], 1)
+    latent_map(
+        sheet=as_data_url(as_picture(rows)),
+        classes=plane.classes.numpy(),
+        places=plane.places.numpy(),
+        delta_z=plane.delta_z,
+        names={label: class_name(label) for label in plane.classes.unique().tolist()},
+        prediction=report.prediction,
+        label=f"Place in the latent plane, {side} by {side}",
+        digits=3,
+        key="latent_map",
+    )
+
+
 # --- 3: long way, short way ----------------------------------------------------------------------------------------
 
 
@@ -192,7 +229,7 @@ def show_comparison(name: str, picture: bytes) -> None:
     lengths = np.array([threshold, typical_delta_z(), *(walk_of(file).delta_z for file in rows.values())])
     full = 1.1 * lengths[np.isfinite(lengths)].max() or 1.0
     st.html(
-        heading(3, "A short way means: do not rely on it")
+        heading(4, "A short way means: do not rely on it")
         + "<div class='tracks'><div class='head'>x</div><div class='head'>G(I(x))</div>"
         + f"<div class='head way'><span style='left:{100 * threshold / full:.1f}%'>"
         + f"threshold {number(threshold)}</span></div>"
@@ -232,7 +269,7 @@ def show_vae(report: Report, parts: VAEParts) -> None:
     colours = ", ".join(sequential.Cividis)
     share = 100 * parts.reconstruction_loss / parts.loss
     st.html(
-        heading(4, "The other witness: VAE loss")
+        heading(5, "The other witness: VAE loss")
         + "<div class='story'>"
         + f"<figure>{image(report.pixels, 'the input as the net sees it')}<figcaption>the input x</figcaption></figure>"
         + f"<figure>{image(parts.reconstruction, 'the reconstruction')}"
@@ -261,6 +298,7 @@ except UnusableImage as error:
 else:
     show_drawn_again(report, walk_of(picture))
     show_walk(report, walk_of(picture))
+    show_map(report, picture)
     show_comparison(name, picture)
     if "vae_loss" in default_guard().metrics:
         show_vae(report, parts_of(chosen_world(), picture))

@@ -202,7 +202,7 @@ def show_recipe() -> None:
     for place, (title, words, code, language) in enumerate(steps):
         with columns[place // 2]:
             st.markdown(f"**{title}**  \n{words}")
-            st.code(code, language=language)
+            st.code(code, language=language, wrap_lines=True)
 
 
 def show_self_test() -> None:
@@ -230,6 +230,7 @@ def show_self_test() -> None:
 enter_through_app()
 settings = Settings()
 kinds = list(pools(default_guard().contents.dataset))
+st.html("<h1 class='lead'>Answer, refuse, and notice when the world changes</h1>")
 if kinds:
     show_controls(kinds[1:])
     running = not st.session_state.live_paused

@@ -25,7 +25,7 @@ from pages.components.session.session import (
 )
 from pages.components.style.style import colour
 from pages.components.views.blind_spot import show_blind_spot
-from pages.components.views.live_page import bound_words, counts, follow_lines, rates_in_words
+from pages.components.views.live_page import bound_words, counts, follow_lines, rates_in_words, show_link_tools
 from pages.components.views.metric_plot import metric_plot, show_presets
 from pages.components.views.samples import SHEET_COLUMNS, shipped_picture, shipped_scores, shipped_sheet
 from pages.components.widgets.curve_plot import Curve, curve_plot
@@ -360,7 +360,7 @@ def show_take_home(settings: Settings) -> None:
     code = guard_code(settings.thresholds, settings.rule.decides, chosen_world())
     left, right = st.columns(2, gap="medium")
     with left:
-        st.code(code, language="python")
+        st.code(code, language="python", wrap_lines=True)
         st.download_button(
             "Download these lines", code, "guard.py", "text/x-python", icon=":material/download:", on_click="ignore"
         )
@@ -394,6 +394,7 @@ def page() -> None:
     st.html("<h1 class='lead'>Where should the line stand?</h1>")
     show_choices(settings)
     st.html(f"<p class='say'>{rates_in_words(settings)}</p>")
+    show_link_tools(settings)
     for column, name in zip(st.columns(min(len(metrics), 3), gap="medium") * len(metrics), deciding_first(settings)):
         with column:
             show_threshold(name, settings, report)

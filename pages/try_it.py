@@ -27,7 +27,7 @@ from pages.components.session.session import (
 )
 from pages.components.style.style import as_data_url, colour
 from pages.components.views.blind_spot import show_blind_spot
-from pages.components.views.live_page import bound_words, counts, follow_lines, rates_in_words
+from pages.components.views.live_page import bound_words, counts, follow_lines, rates_in_words, show_link_tools
 from pages.components.views.metric_plot import metric_plot, show_presets
 from pages.components.views.pad import drawing_pad
 from pages.components.views.pictures import as_picture, example_thumbnails, probability_bars, thumbnail_of
@@ -205,6 +205,7 @@ def answer(picture_file: bytes | None, picture: tuple[Prepared, Report] | None, 
             show_threshold(name, settings, report, numbers)
         if not numbers:
             st.html(f"<p class='trade'>{rates_in_words(settings)} Drag the line, and see what that costs.</p>")
+        show_link_tools(settings)
         follow_lines(settings, report, reason, shown)
     if picture:
         show_why(picture_file, report)

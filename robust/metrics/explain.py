@@ -11,6 +11,8 @@ from robust.data.datasets import to_float
 from robust.metrics import DeltaZ
 from robust.models.nets import VAE
 
+PLANE_BATCH = 256
+
 
 @dataclass(frozen=True)
 class Walk:
@@ -107,3 +109,63 @@ def nearest_training_images(training: Mapping[str, Tensor], pixels: Tensor, coun
     distances = (to_float(training["images"]) - pixels).flatten(1).norm(dim=1)
     nearest = distances.argsort(stable=True)[:count]
     return Neighbours(to_float(training["images"][nearest]), training["labels"][nearest], distances[nearest])
+
+
+@dataclass(frozen=True)
+class LatentPlane:
+    """A plane of the latent space through I(x), as a square grid of S by S points around it.
+
+    places (S,): coordinates of the grid's columns, and of its rows, in lengths of latent space; 0 is I(x). along, across
+    (latent,): the plane's unit directions; along leads to z*. classes (S, S) int64, classes[row, column] is the class read at
+    row's place across and column's place along; images (S, S, channels, size, size) = G there. delta_z: |z* - I(x)|₂, the
+    radius of the circle in which nothing was found to flip.
+    """
+
+    places: Tensor
+    along: Tensor
+    across: Tensor
+    classes: Tensor
+    images: Tensor
+    delta_z: float
+
+
+def latent_plane(metric: DeltaZ, way: Walk, prediction: int, side: int = 31, reach: float = 3.0) -> LatentPlane | None:
+    """Look at the plane in which the way to z* lies; None where δz is 0 or ∞, and there is no way.
+
+    The second direction is where another class's logit gains most on that of f(x) at I(x), less its part along the way: of
+    all planes through the way the one in which the border bends nearest. `side`, odd, points each way reach `reach` times δz.
+    """
+    if way.z_star is None or not 0 < way.delta_z < float("inf"):
+        return None
+    start = way.latents[0]
+    along = F.normalize(way.z_star - start, dim=0)
+    across = _steepest_across(metric, start, along, prediction)
+    places = torch.linspace(-reach, reach, side) * way.delta_z
+    places[side // 2] = 0.0
+    rows, columns = torch.meshgrid(places, places, indexing="ij")
+    latents = start + columns.reshape(-1, 1) * along + rows.reshape(-1, 1) * across
+    with torch.no_grad():
+        images = torch.cat([metric.generator(part) for part in latents.split(PLANE_BATCH)])
+        classes = torch.cat([metric.classifier(part).argmax(1) for part in images.split(PLANE_BATCH)])
+    return LatentPlane(
+        places, along, across, classes.reshape(side, side), images.unflatten(0, (side, side)), way.delta_z
+    )
+
+
+def _steepest_across(metric: DeltaZ, start: Tensor, along: Tensor, prediction: int) -> Tensor:
+    """A unit direction at right angles to `along`."""
+    across = torch.zeros_like(along)
+    if metric.has_gradients:
+        with torch.enable_grad():
+            latent = start.clone().unsqueeze(0).requires_grad_()
+            logits = metric.classifier(metric.generator(latent))[0]
+            others = logits.clone()
+            others[prediction] = -torch.inf
+            # The second best of the others: the best one's gradient mostly leads along.
+            rival = others.topk(min(2, len(others) - 1)).indices[-1]
+            (gradient,) = torch.autograd.grad(logits[rival] - logits[prediction], latent)
+        across = gradient[0] - (gradient[0] @ along) * along
+    if across.norm() < 1e-6:  # a classifier without gradients: any direction will do, the same each time
+        axis = F.one_hot(along.abs().argmin(), len(along)).to(along)
+        across = axis - (axis @ along) * along
+    return F.normalize(across, dim=0)

@@ -199,11 +199,11 @@ def text(run: AppTest) -> str:
 
 
 def choose(run: AppTest, name: str) -> None:
-    run.sidebar.radio(key="world_choice").set_value(name).run()
+    run.selectbox(key="world_choice").set_value(name).run()
     assert not run.exception
 
 
-def test_a_link_without_a_world_means_mnist_and_the_sidebar_leads_elsewhere(app):
+def test_a_link_without_a_world_means_mnist_and_a_choice_leads_elsewhere(app):
     run = app(vae_loss="99.5", example="Digit 3")
     assert "</b> good digits" in text(run)
     assert run.session_state.thresholds["vae_loss"] == 99.5

@@ -16,7 +16,7 @@ from torch import nn
 from robust import Guard
 from robust.data.examples import samples
 from robust.metrics import DeltaZ
-from robust.metrics.explain import vae_parts, walk
+from robust.metrics.explain import latent_plane, vae_parts, walk
 
 PAGE = Path(__file__).parents[2] / "pages" / "how_it_works.py"
 
@@ -50,6 +50,58 @@ class Sure(nn.Module):
 
     def forward(self, images):
         return nn.functional.one_hot(torch.full((len(images),), 3), 10) + 0 * images.sum((1, 2, 3)).unsqueeze(1)
+
+
+# --- The map --------------------------------------------------------------------------------------------------------
+
+
+def test_the_plane_goes_through_the_input_and_z_star(guard, walked):
+    metric = guard.metrics["delta_z"]
+    for report in walked:
+        way = walk(metric, report.pixels, report.prediction)
+        plane = latent_plane(metric, way, report.prediction)
+        middle = len(plane.places) // 2
+        assert plane.classes[middle, middle] == report.prediction
+        assert float(plane.along @ plane.across) == pytest.approx(0, abs=1e-5)
+        torch.testing.assert_close(way.latents[0] + way.delta_z * plane.along, way.z_star, atol=1e-4, rtol=1e-3)
+        within = plane.places.square().unsqueeze(0) + plane.places.square().unsqueeze(1) < (0.95 * way.delta_z) ** 2
+        assert (plane.classes[within] == report.prediction).all(), "something flips nearer than z*"
+        assert (plane.classes != report.prediction).any()
+        again = latent_plane(metric, way, report.prediction)
+        assert torch.equal(again.classes, plane.classes)
+
+
+def test_where_there_is_no_way_there_is_no_plane(guard, standing):
+    metric = guard.metrics["delta_z"]
+    way = walk(metric, standing.pixels, standing.prediction)
+    assert latent_plane(metric, way, standing.prediction) is None
+
+
+def test_the_handle_on_the_map_shows_what_the_generator_draws(page, address):
+    page.goto(f"{address}/how_it_works?example=Digit+4")
+    handle = page.locator(".latent .handle")
+    handle.wait_for(timeout=60_000)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    words = page.locator(".latent .seen p")
+    expect(words).to_contain_text("read as 4")
+    page.set_viewport_size({"width": 1280, "height": 2600})
+    page.wait_for_timeout(300)
+    sent = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
+    map_box = page.locator(".latent svg").bounding_box()
+    before = page.locator(".latent .seen i").evaluate("node => node.style.backgroundPosition")
+    page.mouse.move(map_box["x"] + map_box["width"] / 2, map_box["y"] + map_box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(map_box["x"] + 0.95 * map_box["width"], map_box["y"] + map_box["height"] / 2, steps=4)
+    expect(words).to_contain_text("flipped")
+    assert page.locator(".latent .seen i").evaluate("node => node.style.backgroundPosition") != before
+    page.mouse.up()
+    handle.focus()
+    page.keyboard.press("Home")
+    expect(words).to_contain_text("✓ as the input; 0.000 from I(x)")
+    page.keyboard.press("ArrowUp")
+    assert "from I(x)" in handle.get_attribute("aria-valuetext")
+    assert sent == []
 
 
 # --- The library ---------------------------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ def test_a_link_brings_back_what_was_shown_on_every_page(visit):
     assert_page_agrees(page, "all")
     assert thresholds(page).items() >= LINK.items()
     page.get_by_role("link", name="Talk", exact=True).click()
-    page.locator(".talk").wait_for()
+    page.locator(".talk .sentence").wait_for()
     idle(page)
     for part in ("talk?", "delta_z=0.31", "vae_loss=131.27", "rule=all", "example=Sandal"):
         assert part in page.url

@@ -13,7 +13,13 @@ def navigation():
         st.Page("pages/in_production.py", title="In production", icon=":material/conveyor_belt:"),
         st.Page("pages/talk.py", title="Talk", icon=":material/co_present:"),
     ]
-    return st.navigation(pages, position="top")
+    chosen = st.navigation(pages, position="top")
+    with st.container(
+        key="phone_pages", horizontal=True, gap="small"
+    ):  # on phones; there the top's are behind a button
+        for page in pages:
+            st.page_link(page)
+    return chosen
 
 
 def enter_through_app() -> None:

@@ -46,7 +46,7 @@ FARTHEST = 1e6  # a threshold of a link may be this far from 0; no metric comes 
 
 
 def chosen_world() -> str:
-    """Name of the world that this visitor looks at: the link's, until another is chosen in the sidebar."""
+    """Name of the world that this visitor looks at: the link's, until another is chosen."""
     if "world" not in st.session_state:
         known = known_worlds()
         asked = st.query_params.get("world", known[0])
@@ -57,13 +57,16 @@ def chosen_world() -> str:
 
 
 def choose_world() -> None:
-    """The choice in the sidebar, where there is one. The settings then are the new world's defaults."""
+    """The choice at the top of every page, where there is one. The settings then are the new world's defaults."""
     known = known_worlds()
     if len(known) < 2:
         return
     st.session_state.world_choice = chosen_world()
-    st.sidebar.radio("World", known, format_func=set_title, key="world_choice", on_change=_change_world)
-    st.sidebar.caption("What the nets were trained on. They know nothing else.")
+    with st.container(key="world"):
+        st.selectbox(
+            "World", known, format_func=set_title, key="world_choice", on_change=_change_world,
+            help="What the nets were trained on. They know nothing else.", label_visibility="collapsed",
+        )  # fmt: skip
 
 
 def _change_world() -> None:
@@ -301,6 +304,14 @@ class Settings:
         guard = default_guard()
         moved = {name: value for name, value in self.thresholds.items() if value != guard.thresholds[name]}
         return guard.with_thresholds(moved, st.session_state.rule)  # the others may be one for each class
+
+    @property
+    def moved(self) -> bool:
+        """Whether a threshold is not the guard's own."""
+        return self.thresholds != default_guard().thresholds
+
+    def reset_thresholds(self) -> None:
+        self.set_thresholds(default_guard().thresholds)
 
     def set_threshold(self, metric: str, value: float) -> None:
         self.set_thresholds({metric: value})

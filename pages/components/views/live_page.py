@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import streamlit as st
 
 from pages.components.session.session import Settings, default_guard, set_title, words_for_html
+from pages.components.widgets.link_tools import link_tools
 from pages.components.widgets.live import (
     LiveMetric,
     combinations,
@@ -82,3 +84,9 @@ def rates_in_words(settings: Settings) -> str:
         f"{words_for_html().plural}, and of {html.escape(set_title(settings.comparison))} accepts "
         f"<b data-live='nonsense accepted of 100'>{shares['nonsense accepted']}</b>."
     )
+
+
+def show_link_tools(settings: Settings) -> None:
+    if link_tools(settings.moved, key="link_tools"):
+        settings.reset_thresholds()
+        st.rerun()

@@ -388,6 +388,14 @@ class ThresholdPlot extends Hand {
     setAttributes(word, { "text-anchor": at, transform: `translate(${middle} ${this.base - 8}) ${turn}` })
   }
 
+  // On which side of the input its label neither leaves the drawing nor crosses the line, if there is one.
+  labelFitsRight(x, length) {
+    const line = this.scale.toPixel(this.value)
+    const fits = (from, to) => from >= 0 && to <= this.width && (line < from || line > to)
+    const [right, left] = [fits(x + 15, x + 15 + length), fits(x - 15 - length, x - 15)]
+    return right === left ? x < this.width / 2 : right
+  }
+
   // Returns what the slider's spoken value adds about the input.
   drawInput() {
     const { data, parts, scale, value, input } = this
@@ -404,15 +412,15 @@ class ThresholdPlot extends Hand {
     const x = scale.toPixel(input)
     const figure = input === Infinity ? "∞" : this.number.format(input)
     const beyond = (input > scale.max && input !== Infinity) || input < scale.min
-    const atLeft = x < this.width / 2
+    const label = parts.marker.querySelector("text")
+    setText(label, `${refused ? "⊘" : "✓"} ${data.input_label} ${figure}`)
+    const toTheRight = this.labelFitsRight(x, label.getComputedTextLength() || 9 * label.textContent.length)
     parts.marker.classList.toggle("refused", refused)
     setAttributes(parts.marker, { transform: `translate(${x} ${TOP})` })
     for (const line of parts.marker.querySelectorAll("line")) setAttributes(line, { y1: 11, y2: this.base - TOP })
-    const arrow = atLeft ? "M7 3L-7 11L7 19Z" : "M-7 3L7 11L-7 19Z"
+    const arrow = x < this.width / 2 ? "M7 3L-7 11L7 19Z" : "M-7 3L7 11L-7 19Z"
     setAttributes(parts.marker.querySelector("path"), { d: beyond ? arrow : "M0 2L9 11L0 20L-9 11Z" })
-    const label = parts.marker.querySelector("text")
-    setText(label, `${refused ? "⊘" : "✓"} ${data.input_label} ${figure}`)
-    setAttributes(label, { x: atLeft ? 15 : -15, y: 16, "text-anchor": atLeft ? "start" : "end" })
+    setAttributes(label, { x: toTheRight ? 15 : -15, y: 16, "text-anchor": toTheRight ? "start" : "end" })
     return `, ${data.input_label} ${word}`
   }
 
