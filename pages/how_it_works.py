@@ -34,6 +34,7 @@ from pages.components.views.pictures import (
     thumbnail_of,
 )
 from pages.components.views.story import deceivers, first_example
+from pages.components.views.terms import term
 from pages.components.widgets.film import film
 from pages.components.widgets.gallery import gallery
 from pages.components.widgets.latent_map import latent_map
@@ -120,8 +121,8 @@ def show_drawn_again(report: Report, way: Walk) -> None:
         + f"<div class='arrows'><div>I<br>⟶</div><div>{latent}<br>numbers</div><div>G<br>⟶</div></div>"
         + f"<figure>{image(way.images[0], 'the picture drawn again by the generator')}<figcaption>G(I(x))<br>"
         + f"{classifier_name(first=True)}: <b>{name_of(again)}</b> ({way.probabilities[0, again]:.1%})</figcaption></figure>"
-        + f"<p class='say grow'>The inverter I describes the picture by {latent} numbers. "
-        + f"The generator G, which learnt from real {subject.plural}, draws a {subject.noun} from them. "
+        + f"<p class='say grow'>The {term('inverter')} I describes the picture by {latent} numbers. "
+        + f"The {term('generator')} G, which learnt from real {subject.plural}, draws a {subject.noun} from them. "
         + f"<b>{'Both are read alike.' if agrees else 'They are read differently.'}</b></p></div>"
     )
 
@@ -279,8 +280,8 @@ def show_vae(report: Report, parts: VAEParts) -> None:
         + f"<div class='ends'><span>0</span><span>nats</span><span>≥ {BRIGHTEST:.0f}</span></div></figure>"
         + f"<div class='grow'><p class='say'>A VAE, trained on {words_for_html().plural} only, draws the picture from memory. "
         + "Each pixel costs what the VAE did not expect; KL is how unusual its description is.</p>"
-        + f"<p class='say'>reconstruction <b>{parts.reconstruction_loss:.1f}</b> + KL <b>{parts.kl:.1f}</b> = "
-        + f"VAE loss <b>{parts.loss:.1f}</b> nats</p>"
+        + f"<p class='say'>reconstruction <b>{parts.reconstruction_loss:.1f}</b> + {term('KL')} <b>{parts.kl:.1f}</b> = "
+        + f"VAE loss <b>{parts.loss:.1f}</b> {term('nats')}</p>"
         + f"<div class='parts' role='img' aria-label='reconstruction {share:.0f} %, KL {100 - share:.0f} %'>"
         + f"<div class='reconstruction' style='width:{share:.1f}%'>reconstruction</div>"
         + f"<div class='kl' style='width:{100 - share:.1f}%'>KL</div></div></div></div>"

@@ -31,6 +31,7 @@ from pages.components.views.live_page import bound_words, counts, follow_lines, 
 from pages.components.views.metric_plot import metric_plot, show_presets
 from pages.components.views.pad import drawing_pad
 from pages.components.views.pictures import as_picture, example_thumbnails, probability_bars, thumbnail_of
+from pages.components.views.terms import explained, term
 from pages.components.views.verdict import reason, show_verdict
 from pages.components.views.why import show_why
 from pages.components.widgets.gallery import gallery
@@ -124,7 +125,7 @@ def _figure(picture: Image.Image, caption: str, attributes: str = "") -> str:
 def show_scores(report: Report) -> None:
     guard = default_guard()
     rows = "".join(
-        f"<tr><td><b>{html.escape(verdict.title)}</b></td><td>{show_number(verdict.score, guard.metrics[name].digits)}</td>"
+        f"<tr><td><b>{explained(verdict.title)}</b></td><td>{show_number(verdict.score, guard.metrics[name].digits)}</td>"
         f"<td data-live='threshold {name}'>{show_number(verdict.threshold, guard.metrics[name].digits)}</td>"
         f"<td>{verdict.percentile:.1f}</td>"
         f"<td class='{'reliable' if verdict.reliable else 'unreliable'}' data-live-verdict='{name}' "
@@ -133,7 +134,7 @@ def show_scores(report: Report) -> None:
     )
     st.html(
         "<table class='scores'><thead><tr><th>metric</th><th>value</th><th>threshold</th>"
-        f"<th title='per cent of the test images with a smaller or equal value'>percentile</th><th></th></tr></thead>{rows}</table>"
+        f"<th>{term('percentile')}</th><td></td></tr></thead>{rows}</table>"
     )
 
 
@@ -159,8 +160,8 @@ def show_rule(settings: Settings) -> None:
     )  # fmt: skip
     shares = {name: f"{count / total:.2%}" for name, (count, total) in counts(settings).items()}
     st.html(
-        f"<div><b data-rate='fpr'>FPR <span data-live='good refused share'>{shares['good refused']}</span></b> good "
-        f"{words_for_html().plural} refused &nbsp;·&nbsp; <b data-rate='fnr'>FNR "
+        f"<div><b data-rate='fpr'>{term('FPR')} <span data-live='good refused share'>{shares['good refused']}</span></b> good "
+        f"{words_for_html().plural} refused &nbsp;·&nbsp; <b data-rate='fnr'>{term('FNR')} "
         f"<span data-live='nonsense accepted share'>{shares['nonsense accepted']}</span></b> "
         f"{html.escape(set_title(settings.comparison))} accepted</div><p class='small'>{bound_words(settings)}</p>"
     )

@@ -11,6 +11,7 @@ from pages.components.session.session import (
     reference_title,
     set_title,
 )
+from pages.components.views.terms import TERMS
 from pages.components.widgets.threshold_plot import Series, threshold_plot
 from robust import Report
 from robust.decision.thresholds import threshold_at_fpr
@@ -33,6 +34,7 @@ def metric_plot(name: str, settings: Settings, report: Report | None, height: in
         digits=metric.digits,
         input_score=report.verdicts[name].score if report else None,
         height=height,
+        explained={name: TERMS[name] for name in (metric.title, "FPR", "FNR") if name in TERMS},
         key=key,
         on_change=lambda value: settings.set_threshold(name, value),
         **options,

@@ -10,7 +10,8 @@ button { padding: 3px; border: 2px solid var(--st-border-color); border-radius: 
 button:hover { border-color: var(--st-primary-color); }
 button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
 button[aria-pressed=true] { border-color: var(--st-primary-color); background: var(--st-secondary-background-color); }
-img { width: 100%; aspect-ratio: 1; object-fit: contain; display: block; border-radius: 4px; image-rendering: pixelated; }
+img { width: 100%; aspect-ratio: 1; object-fit: contain; display: block; border-radius: 4px; image-rendering: pixelated;
+  outline: 1px solid var(--st-border-color); outline-offset: -1px; }
 span { display: block; font-size: 11px; line-height: 1.2; overflow-wrap: anywhere; }
 button[aria-pressed=true] span { font-weight: 700; }
 """

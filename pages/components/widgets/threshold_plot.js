@@ -138,6 +138,13 @@ const MARKUP = `
   <small>height: square root of the share</small>
 </div>`
 
+// As the terms on the pages: by mouse, keyboard and finger.
+function explain(element, words) {
+  if (!words) return
+  element.classList.add("term")
+  setAttributes(element, { tabindex: 0, role: "note", "data-tip": words, "aria-label": `${element.textContent}: ${words}` })
+}
+
 class ThresholdPlot extends Hand {
   constructor(parent) {
     super(parent, `<div class="plot">${MARKUP}</div>`)
@@ -227,6 +234,7 @@ class ThresholdPlot extends Hand {
     this.max = Math.ceil(this.scale.max * units) / units
     this.base = data.height - BOTTOM
     setText(parts.title, data.title)
+    explain(parts.title, data.explained[data.title])
     setText(this.root.querySelector(".fpr span"), `good ${data.good} refused`)
     setText(this.root.querySelector(".fnr span"), `${data.others} accepted`)
     data.names.forEach((name, i) => setText(parts.legend[i], name))
@@ -374,6 +382,7 @@ class ThresholdPlot extends Hand {
     element.dataset.figure = figure
     const label = document.createElement("i")
     label.textContent = name
+    explain(label, this.data.explained[name])
     element.replaceChildren(label, ` ${figure}`)
   }
 

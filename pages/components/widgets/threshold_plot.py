@@ -27,7 +27,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -80,6 +80,7 @@ def threshold_plot(
     height: int = 240,
     compact: bool = False,
     plain: bool = False,
+    explained: Mapping[str, str] | None = None,
     good: str = "digits",
     others: str = "not digits",
 ) -> None:
@@ -99,6 +100,7 @@ def threshold_plot(
     height: of the drawing, in pixels, without its heading.
     compact: heading and rates in one line, without the verdict, for a page that shows it elsewhere.
     plain: no abbreviations and no counts, and the axis in words, for people who see it for the first time.
+    explained: what the title, "FPR" and "FNR" mean, in plain words.
     good, others: what the reference set and the comparison set show, in the plural.
     """
     seen = f"{key} last release"  # the last release Python has taken in: until it has, the plot shows the hand's value
@@ -128,6 +130,7 @@ def threshold_plot(
                 "height": height,
                 "compact": compact,
                 "plain": plain,
+                "explained": dict(explained or {}),
                 "seen": st.session_state.get(seen),
             },
             key=key,
