@@ -307,6 +307,21 @@ def benchmark():
     """How good and how fast: each command measures, and prints a table."""
 
 
+@benchmark.command("app")
+@click.option(
+    "--script", default="app.py", show_default=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+def benchmark_app(script):
+    """Frames while a line is dragged, and the waits after its release and after a stroke; in Chromium."""
+    from robust.evaluation.app import measure
+    from robust.evaluation.tables import as_text
+
+    try:
+        click.echo(as_text(measure(script)))
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from None
+
+
 @benchmark.command()
 @guard_option
 @classifier_option
