@@ -12,6 +12,7 @@ What Python writes into them is what the browser would: after the release nothin
 
 import base64
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ export default function ({ data }) {
     else live.columns.set(data.metric, columns)
     return live.schedule()
   }
+  // Elements of an earlier run may be drawn once more before they go.
+  if (live.page && data.said_at < live.page.said_at) return
   live.page = data
   live.masks.clear()
   live.say(Object.fromEntries(Object.entries(data.metrics).map(([name, { threshold }]) => [name, threshold])))
@@ -75,6 +78,7 @@ def live_rule(
     digest = _send_bounds(bounds, key)
     _RULE(
         data={
+            "said_at": time.time(),
             "rule": rule.decides,
             "metrics": {
                 name: {
