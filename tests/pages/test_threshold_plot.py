@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import streamlit_app
 
-from pages.components.widgets.threshold_plot import BINS, Series, _scores_payload
+from pages.components.widgets.threshold_plot import BINS, Series, scores_payload
 
 
 def scores() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -389,7 +389,7 @@ def test_at_least_30_frames_a_second_while_dragging(app):
 
 @pytest.mark.parametrize("name, log", [("vae", False), ("dz", True), ("dz", False)])
 def test_bins_hold_every_score(name, log):
-    content, _ = _scores_payload(*ALL_SCORES[name], log)
+    content, _ = scores_payload(*ALL_SCORES[name], log)
     axis = content["axis"]
     for shares, scores in zip(content["shares"], ALL_SCORES[name], strict=True):
         assert len(shares) == BINS + 2

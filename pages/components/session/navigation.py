@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from pages.components.session.room_service import has_rooms
+
 
 def navigation():
     """The top navigation; returns the page to run."""
@@ -13,6 +15,8 @@ def navigation():
         st.Page("pages/in_production.py", title="In production", icon=":material/conveyor_belt:"),
         st.Page("pages/talk.py", title="Talk", icon=":material/co_present:"),
     ]
+    if has_rooms():
+        pages.append(st.Page("pages/room.py", title="Room", icon=":material/groups:"))
     chosen = st.navigation(pages, position="top")
     with st.container(
         key="phone_pages", horizontal=True, gap="small"

@@ -335,6 +335,7 @@ _STATE = {
     "step": "talk_step",
     "plot": "talk_plot",
     "view": "view",
+    "room": "room",
 }
 
 
@@ -348,6 +349,7 @@ def _defaults() -> dict:
         "step": 1,
         "plot": guard.rule.decides if guard.rule.decides in guard.metrics else next(iter(guard.metrics)),
         "view": next(iter(VIEWS)),
+        "room": None,
     }
     return guard.thresholds | others | {"world": known_worlds()[0]}
 
@@ -394,6 +396,10 @@ def _read(name: str, text: str) -> float | int | str:
         if not abs(value) <= FARTHEST:
             raise ValueError(f"The link says {_shown(name, text)}, which is not a usable number: the default is shown.")
         return value
+    if name == "room":
+        if not (text.isascii() and text.isalnum() and len(text) <= 16):
+            raise ValueError(_no_such(name, text))
+        return text.upper()
     choices = {
         "rule": {rule: rule for rule in rules()} | OLD_NAMES,
         "set": {known: known for known in comparison_sets()},

@@ -110,7 +110,7 @@ def threshold_plot(
         st.session_state[seen] = release["id"]
         on_change(float(release["value"]))
 
-    scores, digest = _scores_payload(reference.scores, comparison.scores, log)
+    scores, digest = scores_payload(reference.scores, comparison.scores, log)
     with st.container(gap=None):
         _SCORES(data=scores, key=f"{key} scores")
         _PLOT(
@@ -139,7 +139,7 @@ def threshold_plot(
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _scores_payload(reference: np.ndarray, comparison: np.ndarray, log: bool) -> tuple[dict, str]:
+def scores_payload(reference: np.ndarray, comparison: np.ndarray, log: bool) -> tuple[dict, str]:
     """What the browser needs to count and draw: scores (base64 of little-endian float64), axis and bins.
 
     The second value names the content, so that the browser parses and draws it only once.
