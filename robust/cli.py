@@ -322,6 +322,23 @@ def benchmark_app(script):
         raise click.ClickException(str(error)) from None
 
 
+@benchmark.command("room")
+@click.option(
+    "--script", default="app.py", show_default=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--phones", default=200, show_default=True, type=click.IntRange(1), help="Each draws every 20 seconds.")
+@click.option("--seconds", default=300, show_default=True, type=click.IntRange(20), help="How long they draw.")
+def benchmark_room(script, phones, seconds):
+    """Phones that draw, the wall, a killed server, clients that mean harm."""
+    from robust.evaluation.room import measure
+    from robust.evaluation.tables import as_text
+
+    try:
+        click.echo(as_text(measure(script, phones, seconds)))
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from None
+
+
 @benchmark.command()
 @guard_option
 @classifier_option

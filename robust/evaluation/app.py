@@ -60,16 +60,22 @@ def running_app(script: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
     app = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        for _ in range(10 * START_S):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
-                time.sleep(0.1)
+        wait_until_healthy(f"http://127.0.0.1:{port}")
         yield f"http://127.0.0.1:{port}"
     finally:
         app.terminate()
         app.wait()
+
+
+def wait_until_healthy(address: str) -> None:
+    """Raises RuntimeError where no app answers within START_S."""
+    for _ in range(10 * START_S):
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).close()
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    raise RuntimeError(f"The app did not answer within {START_S} s.")
 
 
 def measure(script: Path) -> list[Table]:

@@ -54,6 +54,7 @@ def room_routes(rooms: Callable[[], "Rooms"]) -> list[Route]:
         Route("/room/{code}/drawings", endpoint(take_drawing), methods=["POST"]),
         Route("/room/{code}/drawings/{number:int}", endpoint(tell_verdict)),
         Route("/room/{code}/drawings/{number:int}/vote", endpoint(vote), methods=["POST"]),
+        Route("/room/{code}/ballot", endpoint(ballot)),
         Route("/room/{code}/wall", endpoint(wall)),
         Route("/room/{code}/host", endpoint(host), methods=["POST"]),
         Route("/room/{code}/export", endpoint(export)),
@@ -116,6 +117,16 @@ async def tell_verdict(rooms: "Rooms", request: Request) -> Response:
     if row["reason"]:
         return JSONResponse({"unusable": row["reason"]})
     return JSONResponse(await run_in_threadpool(rooms.verdict, row))
+
+
+async def ballot(rooms: "Rooms", request: Request) -> Response:
+    """A drawing that the room is asked about: accepted, though its sender says that it shows none of the classes."""
+    sender = _token(request.query_params.get("sender"))
+    rows = await run_in_threadpool(rooms.store.ballot, _code(request), sender)
+    for row in rows:
+        if not (await run_in_threadpool(rooms.verdict, row))["refused"]:
+            return JSONResponse({"number": row["id"], "strokes": json.loads(row["strokes"])})
+    return JSONResponse({})
 
 
 async def vote(rooms: "Rooms", request: Request) -> Response:

@@ -232,6 +232,15 @@ class Store:
             query = sql.select(SENDERS.c.sender).where(SENDERS.c.room == code, SENDERS.c.sender == sender)
             return connection.execute(query).first() is not None
 
+    def ballot(self, code: str, sender: str, most: int = 20) -> list[dict]:
+        """Shown drawings of others that are said to show none of the classes, least voted on first."""
+        votes = DRAWINGS.c.digit_votes + DRAWINGS.c.other_votes
+        condition = (DRAWINGS.c.room == code) & (DRAWINGS.c.state == SHOWN) & DRAWINGS.c.claim.is_(None)
+        condition &= DRAWINGS.c.prediction.is_not(None) & (DRAWINGS.c.sender != sender)
+        with self.engine.connect() as connection:
+            query = sql.select(DRAWINGS).where(condition).order_by(votes, sql.func.random()).limit(most)
+            return [dict(row) for row in connection.execute(query).mappings()]
+
     def vote(self, code: str, number: int, is_digit: bool) -> None:
         """The room's word on what a drawing is."""
         column = DRAWINGS.c.digit_votes if is_digit else DRAWINGS.c.other_votes

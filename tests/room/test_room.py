@@ -130,6 +130,10 @@ def test_votes_count_for_shown_drawings_only(client, room):
     assert client.post(f"/room/{code}/drawings/{number}/vote", json=vote).status_code == 404
     act(client, code, key, "show")
     assert client.post(f"/room/{code}/drawings/{number}/vote", json=vote).status_code == 200
+    verdict(client, code, number)
+    asked = client.get(f"/room/{code}/ballot", params={"sender": OTHER}).json()
+    assert asked["number"] == number and asked["strokes"] == THREE
+    assert client.get(f"/room/{code}/ballot", params={"sender": SENDER}).json() == {}, "nobody votes on their own"
     assert on_wall(client, code, key)[0]["other_votes"] == 1
 
 

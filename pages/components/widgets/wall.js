@@ -279,7 +279,7 @@ class Wall {
     parts.held.textContent = `Tray: ${held} wait (T)`
     parts.close.textContent = this.room.closed ? "Open again" : "Close"
     parts.holds.textContent = this.room.holds ? "Show new ones at once" : "Hold new ones"
-    if (!this.lost) this.say(`${this.shown.length} drawings shown${this.room.closed ? "; the room is closed" : ""}`)
+    if (!this.lost) this.say(`${this.shown.length} shown${this.room.closed ? "; the room is closed" : ""}`)
     this.drawLine()
     this.drawTiles()
     const judged = this.shown.filter((drawing) => this.refuses(drawing) !== null)
@@ -409,8 +409,13 @@ class Wall {
 
   showTray() {
     const held = [...this.drawings.values()].filter(({ state }) => state === "held")
-    const act = (words, action, rest) =>
-      make("button", { type: "button", onclick: async () => (await this.act(action, rest), this.showTray()) }, words)
+    const { dialog } = this.parts
+    const again = async (action, rest) => {
+      await this.act(action, rest)
+      if (dialog.open) this.showTray()
+    }
+    const act = (words, action, rest) => make("button", { type: "button", onclick: () => again(action, rest) }, words)
+    if (dialog.open && !held.length) return dialog.close()
     const figures = held.map(({ id, strokes, nickname, sender }) =>
       make(
         "figure",
