@@ -38,6 +38,7 @@ def run_script() -> None:
 if __name__ == "__main__":
     run_script()
 else:
+    from pages.components.session.hosted import middleware
     from pages.components.session.room_service import routes
 
-    app = st.App(__file__, routes=routes())
+    app = st.App(__file__, routes=routes(), middleware=middleware())

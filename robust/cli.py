@@ -170,6 +170,34 @@ def write_scores(source, guard, files: Iterator[str], out: Path, workers: int | 
 
 
 @main.command()
+@guard_option
+@classifier_option
+@click.option("--rule", default=None, help="A metric's name, any or all. [surprise, or any without it]")
+@click.option("--metrics", default=None, help="Only these, such as vae_loss: names joined by commas. [all]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves other machines, too.")
+@click.option("--port", default=8000, show_default=True)
+def serve(guard, classifier, rule, metrics, host, port):
+    """Judge pictures over HTTP: POST /v1/judge; also /health, /metrics for Prometheus and /openapi.json.
+
+    Ctrl-C or SIGTERM stops it when the requests that it has taken in are answered.
+    """
+    from robust.serving.source import GuardSource
+
+    try:
+        import uvicorn
+
+        from robust.serving.http import http_app
+    except ImportError:
+        raise click.ClickException(
+            'The optional part is missing: pip install "robust-guard[serve]" brings it.'
+        ) from None
+    options = {"rule": rule, "metrics": tuple(metrics.split(",")) if metrics else None}
+    load_guard(guard, classifier, **options)  # so that a mistake is a sentence, before the server starts
+    source = GuardSource(str(guard_folder(guard)), classifier, **options)
+    uvicorn.run(http_app(source), host=host, port=port, log_level="warning")
+
+
+@main.command()
 @click.option("--dataset", default="mnist", show_default=True, help="mnist, fashion-mnist, or FOLDER.")
 @click.option("--size", default=None, type=click.IntRange(28, 64), help="Side of FOLDER's images, in pixels [28].")
 @click.option("--out", default=None, type=click.Path(path_type=Path), help="Folder to write [weights/DATASET].")
@@ -305,6 +333,18 @@ def report(guard, classifier, markdown, card, update):
 @main.group()
 def benchmark():
     """How good and how fast: each command measures, and prints a table."""
+
+
+@benchmark.command("serve")
+@click.option("--clients", default=20, show_default=True, type=click.IntRange(1))
+@click.option("--requests", default=2000, show_default=True, type=click.IntRange(100))
+@click.option("--metrics", default="vae_loss", show_default=True, help="What is computed.")
+def benchmark_serve(clients, requests, metrics):
+    """Requests a second and waits of `robust serve`, and what is lost when it is stopped in the middle."""
+    from robust.evaluation.serve import measure
+    from robust.evaluation.tables import as_text
+
+    click.echo(as_text(measure(clients, requests, metrics)))
 
 
 @benchmark.command("app")

@@ -9,6 +9,7 @@ import io
 import math
 import re
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,8 @@ from typing import NoReturn
 import streamlit as st
 from PIL import Image
 
-from robust import Guard, Report
+from pages.components.session.hosted import pictures_a_minute
+from robust import Guard, Report, UnusableImage
 from robust.data.examples import EXAMPLES, own_examples
 from robust.data.image_sets import TITLES
 from robust.data.subjects import Subject
@@ -182,6 +184,7 @@ def remembered(compute: Callable):
         own = st.session_state.setdefault("own_results", OrderedDict())
         key = (compute.__module__, compute.__name__, world, hashlib.sha256(picture).hexdigest())
         if key not in own:
+            _count_picture(key[-1])
             own[key] = compute(world, picture)
         own.move_to_end(key)
         while len(own) > OWN_RESULTS:
@@ -189,6 +192,18 @@ def remembered(compute: Callable):
         return own[key]
 
     return found
+
+
+def _count_picture(picture: str) -> None:
+    """On a server for everybody a visitor's own pictures are limited. Raises UnusableImage."""
+    most = pictures_a_minute()
+    if most is None:
+        return
+    now, known = time.monotonic(), st.session_state.setdefault("pictures_at", {})
+    st.session_state.pictures_at = recent = {name: at for name, at in known.items() if at > now - 60}
+    if picture not in recent and len(recent) >= most:
+        raise UnusableImage(f"Those were {most} pictures in a minute. Wait a moment, and go on.")
+    recent.setdefault(picture, now)
 
 
 @st.cache_resource(show_spinner=False)
