@@ -7,11 +7,14 @@ GET /health, /metrics (Prometheus) and /openapi.json.
 
 import asyncio
 import contextlib
+import gc
+import importlib
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import cv2
 import torch
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.applications import Starlette
@@ -56,6 +59,8 @@ class Service:
         self.queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self.decoders = ThreadPoolExecutor(DECODERS, "decode")
         self.judging = ThreadPoolExecutor(1, "judge")
+        self.counting = ThreadPoolExecutor(1, "count", initializer=importlib.import_module, initargs=("scipy.stats",))
+        self.counting.submit(time.monotonic).result()  # the import, before the first request
         self.watch = DriftWatch(guard)
         self.waiting = 0
         self.registry = CollectorRegistry()
@@ -104,10 +109,11 @@ class Service:
             return {"path": name, "error": str(error)}
         finally:
             self.waiting -= 1
-        self.count(report)
+        loop.run_in_executor(self.counting, self.count, report)
         return {"path": name} | report.as_json()
 
     def count(self, report: Report) -> None:
+        """In a thread of its own: the watch's tests take a while, now and then."""
         self.pictures.labels(str(report.reliable).lower()).inc()
         for name, verdict in report.verdicts.items():
             if not verdict.reliable:
@@ -123,6 +129,12 @@ def http_app(source: GuardSource) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.service = service = Service(source.load())
+        # Small batches gain nothing from a second thread, and the other core reads pictures. A collection among torch's
+        # half a million objects would hold up whoever comes just then.
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
+        gc.collect()
+        gc.freeze()
         working = asyncio.create_task(service.judge_for_ever())
         yield
         while service.waiting:  # what was taken in is answered

@@ -84,6 +84,7 @@ def test_prometheus_counts_pictures_refusals_and_waits(client):
     buffer = io.BytesIO()
     Image.effect_noise((64, 64), 90).save(buffer, "PNG")
     client.post("/v1/judge", content=png("Chicken"))
+    client.app.state.service.counting.submit(int).result()  # it is counted by now
     assert value('robust_refusals_total{metric="vae_loss"}') == before + 1
     assert value("robust_request_seconds_count") > 0
     assert value('robust_drift{state="collecting"}') + value('robust_drift{state="no drift"}') + value('robust_drift{state="drift"}') == 1  # fmt: skip
