@@ -19,14 +19,15 @@ from robust.data.examples import FOLDER
 
 REPOSITORY = Path(__file__).parents[1]
 NOT_REQUIRED = ("streamlit", "plotly", "ray", "foolbox", "pytorch_ood", "sklearn", "pytest")
+PARTS = ("robust.room", "robust.evaluation.room", "robust.serving.http")  # of optional parts, `room` and `serve`
 EVERYTHING = """
 import importlib, json, pkgutil, robust
 for module in pkgutil.walk_packages(robust.__path__, "robust."):
-    if module.name != "robust.__main__":  # which runs the command line
+    if module.name != "robust.__main__" and not module.name.startswith(%r):  # the first runs the command line
         importlib.import_module(module.name)
 print(json.dumps({name: importlib.util.find_spec(name) is not None for name in %r}))
 print(json.dumps(robust.Guard.load().inspect("chicken.png").as_json()))
-""" % (NOT_REQUIRED,)
+""" % (PARTS, NOT_REQUIRED)
 
 
 def pip(*arguments) -> None:
