@@ -5,6 +5,7 @@ import html
 import streamlit as st
 
 from pages.components.session.navigation import enter_through_app
+from pages.components.session.room_service import has_rooms
 from pages.components.session.session import (
     LONGEST_STORY,
     Settings,
@@ -14,10 +15,10 @@ from pages.components.session.session import (
     judge,
 )
 from pages.components.style.style import as_data_url
-from pages.components.views.live_page import follow_lines, rates_in_words
+from pages.components.views.live_page import follow_lines
 from pages.components.views.metric_plot import metric_plot
 from pages.components.views.pad import drawing_pad
-from pages.components.views.pictures import as_picture, example_thumbnails
+from pages.components.views.pictures import as_picture, example_thumbnails, thumbnail_of
 from pages.components.views.story import Step, report_of, story
 from pages.components.views.verdict import reason, verdict_card, waiting_card
 from pages.components.widgets.gallery import gallery
@@ -68,14 +69,12 @@ def show_live(way: str, settings: Settings) -> None:
     report = settings.guard.reconsider(found[1]) if found else None
     with right:
         card = verdict_card(report, settings) if report else waiting_card(message)
-        st.html(f"<div class='talk'>{card}</div>")
-        show_plot(settings, report)
+        seen = ""
         if found:
-            seen = as_data_url(as_picture(found[0].pixels))
-            st.html(
-                f"<div class='talk'><div class='row small'><figure><img class='pixels' src='{seen}' alt='as the net sees it'>"
-                f"<figcaption>as the net sees it</figcaption></figure><p class='trade'>{rates_in_words(settings)}</p></div></div>"
-            )
+            picture = as_data_url(as_picture(found[0].pixels))
+            seen = f"<figure><img class='pixels' src='{picture}' alt=''><figcaption>as the net sees it</figcaption></figure>"
+        st.html(f"<div class='talk live-row'>{card}{seen}</div>")
+        show_plot(settings, report)
 
 
 def live_picture(way: str) -> bytes | None:
@@ -93,16 +92,23 @@ def live_picture(way: str) -> bytes | None:
             st.rerun()
         return example_picture(st.session_state.example) if st.session_state.example else None
     own = st.session_state.get("picture")
+    file = st.file_uploader("A picture of your own", key="talk_upload")
+    own = file.getvalue() if file else own
     if own:
-        st.image(own, width="stretch")
+        st.html(f"<div class='talk'><img class='own' src='{thumbnail_of(own, 560)}' alt='your own picture'></div>")
     return own
 
 
 def judged(picture: bytes | None) -> tuple[tuple[Prepared, Report] | None, str]:
     """The report of a picture, or None and why there is none."""
     if picture is None:
-        words = {"draw": "Draw anything", "camera": "Take a picture", "gallery": "Choose a picture"}
-        return None, words.get(st.session_state.talk_live, "No picture on *Try it* yet")
+        words = {
+            "draw": "Draw anything",
+            "camera": "Take a picture",
+            "gallery": "Choose a picture",
+            "own": "Bring a picture of your own",
+        }
+        return None, words[st.session_state.talk_live]
     try:
         return judge(picture), ""
     except UnusableImage as error:
@@ -128,16 +134,18 @@ def talk() -> None:
         plots=[default_guard().metrics[name].title for name in names],
         plot=names.index(st.session_state.talk_plot),
         live=live,
+        has_plot=bool(live) or steps[place - 1].plot,
         notes=f"{html.unescape(steps[place - 1].sentence)}\n{steps[place - 1].notes}",
         following=html.unescape(steps[place].sentence) if place < len(steps) else "",
         on_change=lambda step, plot, live: st.session_state.update(
             talk_step=step, talk_plot=names[plot], talk_live=live if live in LIVE else None
         ),
+        rooms=has_rooms(),
         key="stage",
     )
     if leaves:
         st.session_state.talk_live = None
-        st.switch_page("pages/try_it.py")
+        st.switch_page("pages/room.py" if leaves == "room" else "pages/try_it.py")
 
 
 enter_through_app()

@@ -34,6 +34,7 @@ from pages.components.widgets.save_plot import Saveable, save_plots
 from pages.components.widgets.threshold_scatter import ScatterAxis, threshold_scatter
 from robust import Report, UnusableImage
 from robust.decision.rule import Rule
+from robust.decision.selective import aurc, certified_threshold, risk_coverage, strict_to_lenient
 from robust.decision.tradeoff import (
     Trade,
     auroc,
@@ -274,6 +275,64 @@ def show_price(
     )  # fmt: skip
 
 
+# --- How wrong the answers are -------------------------------------------------------------------------------------
+
+
+def show_risk(settings: Settings) -> None:
+    """Of the answers that the rule lets pass, how many are wrong; and a threshold for a risk that one may bear."""
+    guard = default_guard()
+    if "label" not in guard.reference:
+        return
+    st.subheader("How often is an answer wrong?", anchor=False)
+    wrong = guard.reference["label"] != guard.reference["prediction"]
+    left, right = st.columns([1, 1.4], gap="medium")
+    with right:
+        curves = []
+        for (name, metric), (ink, dash) in zip(guard.metrics.items(), cycle(CURVES, len(guard.metrics))):
+            found = risk_coverage(guard.reference[name], wrong, metric.refuses)
+            area = aurc(guard.reference[name], wrong, metric.refuses)
+            refused_share, risk = 1 - found.coverage[::-1], found.risk[::-1]
+            curves.append(Curve(name, f"{metric.title}, AURC {1e4 * area:.1f}·10⁻⁴", refused_share, risk, ink, dash))
+        curve_plot(
+            curves, deciding=settings.rule.decides, y_of=None, x_title=f"FPR: good {guard_subject().plural} refused",
+            y_title="answers that are wrong", y_range=(0, float(wrong.mean())), per_cent=True, smallest=SMALLEST_FPR,
+            height=300, key="risk",
+        )  # fmt: skip
+    with left:
+        st.markdown(
+            f"Of all answers {wrong.mean():.2%} are wrong. Refusing the most suspicious pictures leaves fewer; the area under "
+            "a curve (AURC) is small where a metric finds the wrong answers first."
+        )
+        show_certified(settings, wrong)
+
+
+def show_certified(settings: Settings, wrong: np.ndarray) -> None:
+    """The most answers with at most so many wrong ones, and a button that moves the line there."""
+    name = settings.rule.decides
+    if name not in default_guard().metrics:
+        st.caption("For a rule of one metric there is a threshold for the risk that one may bear: choose one above.")
+        return
+    metric, scores = default_guard().metrics[name], default_guard().reference[name]
+    risk = st.number_input("Answers that may be wrong, %", 0.01, 50.0, 0.3, 0.05, format="%.2f", key="risk_borne") / 100
+    try:  # one half proposes thresholds, the other tests them
+        tested = strict_to_lenient(scores[::2], len(scores[1::2]), risk, metric.refuses)
+        found = certified_threshold(scores[1::2], wrong[1::2], tested, risk, metric.refuses)
+    except ValueError as error:
+        st.warning(str(error), icon=":material/search_off:")
+        return
+    if found is None:
+        st.warning("These test images do not show that any threshold keeps to that.", icon=":material/search_off:")
+        return
+    st.markdown(
+        f"{metric.title} **{found.threshold:.{metric.digits}f}**: answers **{found.coverage:.1%}**, and with 95 % confidence "
+        f"at most {risk:.2%} of the answers are wrong ({found.risk:.2%} here)."
+    )
+    st.button(
+        "Move the line there", key="use_risk", icon=":material/my_location:", on_click=settings.set_threshold,
+        args=(name, found.threshold),
+    )  # fmt: skip
+
+
 # --- The nearest misses --------------------------------------------------------------------------------------------
 
 
@@ -411,6 +470,7 @@ def page() -> None:
             st.subheader("Two metrics at once", anchor=False)
             show_scatter(settings, report)
     show_finder(settings)
+    show_risk(settings)
     show_published(settings)
     show_take_home(settings)
 

@@ -64,11 +64,17 @@ def picked_picture() -> bytes | None:
         return drawing_pad()
     if way == "Upload":
         # Of any type: a file that the browser turns away would leave the last one's answer on the stage.
-        file = st.file_uploader("A photo or drawing: PNG, JPEG, HEIC and others")
-        return file.getvalue() if file else None
+        st.file_uploader("A photo or drawing: PNG, JPEG, HEIC and others", key="upload", on_change=take_upload)
+        return st.session_state.get("uploaded")
     if way == "Camera":
         return photograph()
     return picked_example()
+
+
+def take_upload() -> None:
+    """Keep the file while the visitor looks at other pages, until it is taken away or another one comes."""
+    file = st.session_state.upload
+    st.session_state.uploaded = file.getvalue() if file else None
 
 
 def photograph() -> bytes | None:

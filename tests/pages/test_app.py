@@ -74,6 +74,39 @@ def test_a_drawing_survives_other_pages_and_a_reload(app):
     expect(app.locator(ANSWER)).to_contain_text("Draw a digit")
 
 
+def test_an_upload_survives_other_pages_and_goes_when_it_is_taken_away(app):
+    app.get_by_role("radio", name="Upload").click()
+    app.locator("input[type=file]").set_input_files(
+        {"name": "chicken.png", "mimeType": "image/png", "buffer": png(EXAMPLES["Chicken"]())}
+    )
+    expect(app.locator(REFUSED)).to_be_visible()
+    app.get_by_role("link", name="Compare").click()
+    expect(app.locator(ANSWER)).to_be_hidden()
+    app.get_by_role("link", name="Try it").click()
+    expect(app.locator(REFUSED)).to_be_visible()
+    app.locator("input[type=file]").set_input_files(
+        {"name": "three.png", "mimeType": "image/png", "buffer": png(EXAMPLES["Digit 3"]())}
+    )
+    expect(app.locator(f"{ANSWER}.reliable")).to_be_visible()
+    app.get_by_role("button", name=re.compile("Remove")).click()
+    expect(app.locator(ANSWER)).to_contain_text("Choose a picture")
+
+
+def test_one_entry_of_the_history_for_a_page(app):
+    pick(app, "Digit 3")
+    expect(app).to_have_url(re.compile("example=Digit"))
+    before = app.evaluate("history.length")
+    line = app.locator(".st-key-plot_surprise").get_by_role("slider")
+    for key in ("Home", "End"):
+        line.press(key)
+        expect(app.get_by_role("button", name="Reset thresholds")).to_be_enabled()
+        app.wait_for_timeout(600)
+    app.get_by_role("button", name="Reset thresholds").click()
+    expect(app.get_by_role("button", name="Reset thresholds")).to_be_disabled()
+    assert "surprise=" not in app.url
+    assert app.evaluate("history.length") == before
+
+
 def test_undo_redo_and_eraser(app):
     line = [(140, 40), (140, 240)]
     draw(app, line)

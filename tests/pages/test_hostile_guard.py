@@ -25,7 +25,7 @@ def test_no_page_runs_what_a_manifest_says(page: Page, tmp_path, monkeypatch):
             ("thresholds?example=Digit+3", ".confusion"),
             ("how_it_works?example=Digit+3", ".film .frame figure"),
             ("in_production", ".live"),
-            ("talk?example=Digit+3", ".talk .verdict"),
+            ("talk?step=6", ".talk .verdict"),
             ("compare", ".stMain h1"),
         ]:
             page.goto(f"{address}/{path}")

@@ -45,7 +45,7 @@ def test_the_story_is_told_by_keys_alone(talk):
     expect(talk.locator("[data-testid=stHeader]")).to_be_hidden()
     expect(sentence(talk)).to_contain_text("LeNet reads handwritten digits, and is right 99.5%")
     for key, place, words in [
-        ("ArrowRight", 2, "Show it a drawn chicken: it says 0"),
+        ("ArrowRight", 2, "Show it a painted chicken: it says 4"),
         ("PageDown", 3, "Would you act on such an answer?"),
         (" ", 4, "First witness, δz"),
         ("ArrowRight", 5, "Second witness, VAE loss"),
@@ -70,6 +70,11 @@ def test_the_story_is_told_by_keys_alone(talk):
     expect(talk.locator(".place")).to_have_text("1 / 10")
     talk.keyboard.press("Escape")
     expect(talk.locator(".talk")).to_have_count(0)
+
+
+def test_the_room_is_a_key_away(talk):
+    talk.keyboard.press("r")
+    expect(talk.get_by_role("button", name="Open a room")).to_be_visible()
 
 
 def test_black_notes_and_help_lie_over_the_step_and_escape_takes_them_away(talk):
@@ -105,7 +110,7 @@ def test_draw_without_leaving_the_talk(talk):
     expect(talk.locator(".verdict .digit")).to_have_text("1")
     expect(talk.locator(".verdict.reliable .word, .verdict.unreliable .word").first).to_be_visible()
     talk.keyboard.press("Escape")
-    expect(sentence(talk)).to_contain_text("drawn chicken")
+    expect(sentence(talk)).to_contain_text("painted chicken")
 
 
 def test_the_line_is_dragged_on_stage_and_all_follows(talk):

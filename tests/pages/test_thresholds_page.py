@@ -221,3 +221,17 @@ def test_shipped_images_have_the_scores_of_the_strips():
         places = np.concatenate([np.flatnonzero(labels == label)[:20] for label in range(10)])
         images = samples()[f"{key}_images"].float() / 255
         assert METRICS["vae_loss"].scores(images) == pytest.approx(WORLD.scores[name]["vae_loss"][places], rel=1e-3)
+
+
+def test_a_risk_that_one_may_bear_moves_the_line(visit):
+    page = visit("thresholds")
+    wrong = WORLD.reference["label"] != WORLD.reference["prediction"]
+    expect(page.locator(".st-key-risk output").last).to_contain_text("FPR 5.00%")
+    button = page.locator(".st-key-use_risk button")
+    button.scroll_into_view_if_needed()
+    button.click()
+    expect(page).to_have_url(re.compile("surprise="))
+    idle(page)
+    answered = ~refused(WORLD.reference["surprise"], line_value(page, "surprise"), "high")
+    assert answered.mean() > 0.8
+    assert wrong[answered].mean() <= 0.003

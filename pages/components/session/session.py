@@ -33,9 +33,10 @@ from robust.models.store import OWN, worlds
 from robust.serving.source import GuardSource
 
 PREFERRED_COMPARISONS = ("fashion-mnist", "mnist")
-PRESETS = {  # the published operating points of a metric: label -> share of the reference refused
+PRESETS = {  # operating points of a metric, of δz and VAE loss those that were published: label -> share of the reference refused
     "delta_z": {"5th percentile": 0.05},
     "vae_loss": {"95th percentile": 0.05, "Maximum": 0.0},
+    "surprise": {"95th percentile": 0.05, "99th percentile": 0.01},
 }
 LONGEST_STORY = 10  # steps of *Talk*
 VIEWS = {"plain": "plain words", "numbers": "numbers"}  # how much *Try it* says
@@ -404,13 +405,7 @@ def _read(name: str, text: str) -> float | int | str:
     """A value of the link. Raises ValueError with a sentence for the visitor."""
     guard = default_guard()
     if name in guard.metrics:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not abs(value) <= FARTHEST:
-            raise ValueError(f"The link says {_shown(name, text)}, which is not a usable number: the default is shown.")
-        return value
+        return _read_number(name, text)
     if name == "room":
         if not (text.isascii() and text.isalnum() and len(text) <= 16):
             raise ValueError(_no_such(name, text))
@@ -426,3 +421,13 @@ def _read(name: str, text: str) -> float | int | str:
     if text not in choices:
         raise ValueError(_no_such(name, text))
     return choices[text]
+
+
+def _read_number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= FARTHEST:
+        raise ValueError(f"The link says {_shown(name, text)}, which is not a usable number: the default is shown.")
+    return value

@@ -42,12 +42,12 @@ def metric_plot(name: str, settings: Settings, report: Report | None, height: in
 
 
 def show_presets(name: str, settings: Settings) -> None:
-    """Buttons that move the line to the published operating points of a metric."""
+    """Buttons that move the line to well-known operating points of a metric."""
     guard = default_guard()
     metric = guard.metrics[name]
     for label, share in PRESETS.get(name, {}).items():
         value = threshold_at_fpr(guard.reference[name], share, metric.refuses)
         st.button(
             label, key=f"preset_{name}_{label}", on_click=settings.set_threshold, args=(name, value),
-            help=f"The published operating point: {metric.title} threshold {value:.{metric.digits}f}",
+            help=f"{metric.title} threshold {value:.{metric.digits}f}",
         )  # fmt: skip

@@ -45,12 +45,12 @@ def example_thumbnails() -> list[tuple[str, str, str]]:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def thumbnail_of(picture: bytes) -> str:
-    """A picture file as a small data URL; a black square if it cannot be read."""
+def thumbnail_of(picture: bytes, side: int = 56) -> str:
+    """A picture file as a data URL of at most so many pixels a side; a black square if it cannot be read."""
     try:
-        return as_data_url(small(open_image(picture)))
+        return as_data_url(small(open_image(picture), side))
     except UnusableImage:
-        return as_data_url(Image.new("RGB", (56, 56)))
+        return as_data_url(Image.new("RGB", (side, side)))
 
 
 def name_of(label: int) -> str:

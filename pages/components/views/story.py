@@ -36,7 +36,7 @@ from robust.metrics.explain import VAEParts, Walk, vae_parts, walk
 from robust.models.store import read_manifest
 
 FIRST = {"mnist": "Digit 4", "fashion-mnist": "Sneaker"}  # what the story begins with
-DECEIVERS = {"mnist": ("Drawn chicken", "Letter K", "Heart", "Fish")}  # the classifier is sure, and wrong
+DECEIVERS = {"mnist": ("Painted chicken", "Letter K", "Painted falafels", "Heart")}  # the classifier is sure, and wrong
 SURE = 0.9  # a classifier that gives so much is sure
 FRAMES = 7  # of the walk
 PRICE = 10  # good pictures refused that are shown
@@ -57,14 +57,14 @@ class Step:
 
 
 def first_example() -> str:
-    return FIRST.get(chosen_world(), good_examples()[0])
+    return FIRST.get(default_guard().contents.dataset, good_examples()[0])
 
 
 @st.cache_data(show_spinner="Looking for what deceives the classifier …")
 def _deceivers(world: str) -> list[str]:
     """Names of up to four examples that the classifier takes for its own, surest first, and the guard refuses."""
-    if world in DECEIVERS:
-        return list(DECEIVERS[world])
+    if (dataset := default_guard().contents.dataset) in DECEIVERS:
+        return list(DECEIVERS[dataset])
     found = []
     for name in (name for name in examples() if name not in good_examples()):
         try:
@@ -231,8 +231,8 @@ def beside_the_published(settings: Settings) -> Step | None:
     table = rule_table(guard.metrics, guard.reference, {compared: guard.scores[compared]}, published())
     rows = "".join(
         f"<tr><td>{html.escape(in_words(title))}</td><td>{row[2]}</td><td>{row[4]}</td><td>{row[5]}</td><td>{row[6]}</td></tr>"
-        for row, (title, _) in zip(table.rows, operating_points(guard.metrics, guard.reference), strict=True)
-        if row[-1]
+        for row, (title, rule) in zip(table.rows, operating_points(guard.metrics, guard.reference), strict=True)
+        if row[-1] or rule.decides == settings.rule.decides
     )
     return Step(
         f"{set_title(compared)}, ten thousand pictures of clothes: what slips through, ours and as published.",
@@ -272,6 +272,8 @@ def the_price(settings: Settings) -> Step | None:
 
 def take_it_home(settings: Settings) -> Step:
     code = html.escape(
+        "pip install -r requirements.txt .\n\n"
+        "from robust import Guard, NotReliableClassification\n\n"
         "guard = Guard.fit(classifier, train, test, fpr=0.05, confidence=0.95)\n"
         "try:\n"
         "    answer = guard.classify(picture)\n"
@@ -280,7 +282,7 @@ def take_it_home(settings: Settings) -> Step:
     )
     sets = " and ".join(html.escape(set_title(name)) for name in comparison_sets()[:2])
     return Step(
-        "Take it home: five lines, for your own classifier.",
+        "Take it home: a few lines, for your own classifier.",
         f"<pre class='home'>{code}</pre>",
         f"Any classifier of images will do. Here it was measured on {sets}; yours is measured on your own pictures.",
     )

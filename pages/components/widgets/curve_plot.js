@@ -1,6 +1,6 @@
 // The browser's half of curve_plot.py.
 
-const LEFT = 66 // px: tick labels and the axis label, upright
+const LEFT = 84 // px: tick labels and the axis label, upright
 const RIGHT = 14
 const TOP = 14
 const BOTTOM = 46
@@ -148,10 +148,11 @@ class CurvePlot {
   draw() {
     if (!this.width || !this.marks || !live.page) return
     const { data } = this
-    const [one, ofFpr, ofFnr] = data.y_of
-    const places = data.curves.map(({ rule }) => {
-      const rates = live.rates(rule)
-      return rates && { fpr: rates.fpr, y: one + ofFpr * rates.fpr + ofFnr * rates.fnr }
+    const places = data.curves.map((curve) => {
+      const rates = live.rates(curve.rule)
+      if (!rates || !data.y_of) return rates && { fpr: rates.fpr, y: this.onCurve(curve, rates.fpr).y }
+      const [one, ofFpr, ofFnr] = data.y_of
+      return { fpr: rates.fpr, y: one + ofFpr * rates.fpr + ofFnr * rates.fnr }
     })
     const shown = JSON.stringify([places, this.pointed])
     if (shown === this.shown) return

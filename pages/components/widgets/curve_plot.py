@@ -37,7 +37,7 @@ def curve_plot(
     curves: Sequence[Curve],
     *,
     deciding: str,
-    y_of: tuple[float, float, float],
+    y_of: tuple[float, float, float] | None,
     x_title: str,
     y_title: str,
     y_range: tuple[float, float],
@@ -50,7 +50,7 @@ def curve_plot(
     """Show the curves.
 
     deciding: the rule in force, whose mark is a star.
-    y_of: (one, fpr, fnr), so that y = one + fpr * FPR + fnr * FNR at any place.
+    y_of: (one, fpr, fnr), so that y = one + fpr * FPR + fnr * FNR at any place; None: as the curve has it at that FPR.
     y_range: the ends of the y axis; per_cent: whether y is a share.
     smallest: the smallest FPR above 0 on the axis.
     found: another place (FPR, y) to mark; None for none.
@@ -68,7 +68,7 @@ def curve_plot(
                 for curve in curves
             ],
             "deciding": deciding,
-            "y_of": list(y_of),
+            "y_of": y_of and list(y_of),
             "x_title": x_title,
             "y_title": y_title,
             "y_range": list(y_range),

@@ -5,8 +5,9 @@ const NEXT = ["ArrowRight", "ArrowDown", "PageDown", " ", "Enter"]
 const BACK = ["ArrowLeft", "ArrowUp", "PageUp", "Backspace"]
 const LIVE = { d: "draw", c: "camera", g: "gallery", u: "own" }
 // Whoever uses one of these means it, and not the talk.
-const OWN_KEYS = "input, textarea, select, button, a, [contenteditable], [role=slider], [role=radio]"
-const OWN_TOUCH = `${OWN_KEYS}, canvas, svg, video, [data-testid=stCameraInput]`
+const OWN_KEYS = "input, textarea, select, [contenteditable], [role=slider], [role=radio]"
+const PRESS = [" ", "Enter"] // what a button in focus keeps for itself
+const OWN_TOUCH = `${OWN_KEYS}, button, a, canvas, svg, video, [data-testid=stCameraInput]`
 const SWIPE = 60 // px
 const HELP = [
   ["→ Space Page down", "next step"],
@@ -16,6 +17,7 @@ const HELP = [
   ["C", "camera"],
   ["G", "gallery"],
   ["U", "your own picture from Try it"],
+  ["R", "the room draws"],
   ["1 2 3", "the metric in the plot"],
   ["F", "full screen"],
   ["B", "black screen"],
@@ -73,7 +75,7 @@ class Stage {
     this.draw()
   }
 
-  ask(change, leaves = false) {
+  ask(change, leaves = null) {
     Object.assign(this.wanted, change)
     this.pending = Math.random()
     this.tellPython("asked", { ...this.wanted, leaves, id: this.pending })
@@ -81,7 +83,12 @@ class Stage {
 
   draw() {
     const { step, steps, plots, plot, live } = this.data
-    const button = (words, onclick, rest) => make("button", { onclick, type: "button", ...rest }, ...[words].flat())
+    const focused = this.root.getRootNode().activeElement?.dataset.name
+    const button = (words, onclick, rest) => {
+      const made = make("button", { onclick, type: "button", ...rest }, ...[words].flat())
+      made.dataset.name = made.textContent
+      return made
+    }
     const key = (letter) => make("kbd", { textContent: ` ${letter}` })
     const place = make("span", { className: "place", textContent: `${step} / ${steps}` })
     const pressed = (element, value) => (element.setAttribute("aria-pressed", value), element)
@@ -97,19 +104,22 @@ class Stage {
       button("→", () => this.go(1), { ariaLabel: "Next", disabled: step === steps }),
       ...lives,
       make("span", { className: "spring" }),
-      ...(plots.length > 1 ? metrics : []),
+      ...(plots.length > 1 && this.data.has_plot ? metrics : []),
+      button(["Black", key("B")], () => this.toggle("black"), { className: "wide" }),
       pressed(button(["Notes", key("N")], () => this.toggle("notes")), this.overlay === "notes"),
       button(["Full screen", key("F")], toggleFullScreen, { className: "wide" }),
       button(["Keys", key("?")], () => this.toggle("help"), { className: "wide" }),
-      button(["Leave", key("Esc")], () => this.ask({}, true)),
+      ...(this.data.rooms ? [button(["Room", key("R")], () => this.ask({}, "room"))] : []),
+      button(["Leave", key("Esc")], () => this.ask({}, "home")),
       ...this.overlays(),
     )
+    ;[...this.root.children].find((child) => focused && child.dataset.name === focused)?.focus()
   }
 
   overlays() {
     const { notes, following } = this.data
     const close = { onclick: () => this.toggle(null) }
-    if (this.overlay === "black") return [make("div", { className: "black", ...close, ariaLabel: "black screen" })]
+    if (this.overlay === "black") return [make("div", { className: "black", role: "img", ...close, ariaLabel: "black screen" })]
     if (this.overlay === "notes") {
       const [sentence, ...rest] = notes.split("\n")
       const next = following ? [make("p", { textContent: `Next: ${following}` })] : []
@@ -146,6 +156,7 @@ class Stage {
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return
     if (event.key === "Escape") this.escape()
     else if (event.composedPath().some((node) => node.matches?.(OWN_KEYS))) return
+    else if (PRESS.includes(event.key) && event.composedPath().some((node) => node.matches?.("button, a"))) return
     else if (!this.press(event.key)) return
     event.preventDefault()
   }
@@ -154,7 +165,7 @@ class Stage {
   escape() {
     if (this.overlay) this.toggle(null)
     else if (this.wanted.live) this.ask({ live: null })
-    else if (!document.fullscreenElement) this.ask({}, true)
+    else if (!document.fullscreenElement) this.ask({}, "home")
   }
 
   press(key) {
@@ -168,6 +179,7 @@ class Stage {
     else if (letter === "b" || key === ".") this.toggle("black")
     else if (letter === "n") this.toggle("notes")
     else if (key === "?") this.toggle("help")
+    else if (letter === "r" && this.data.rooms) this.ask({}, "room")
     else if (LIVE[letter]) this.live(LIVE[letter])
     else if (key >= "1" && key <= String(this.data.plots.length)) this.ask({ plot: Number(key) - 1 })
     else return false

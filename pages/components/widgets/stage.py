@@ -21,17 +21,21 @@ def stage(
     plots: list[str],
     plot: int,
     live: str | None,
+    has_plot: bool,
     notes: str,
     following: str,
     on_change: Callable[[int, int, str | None], None],
+    rooms: bool,
     key: str,
-) -> bool:
-    """Listen for the speaker; True when the speaker leaves.
+) -> str | None:
+    """Listen for the speaker; "home" or "room" when the speaker leaves for there.
 
     step, steps: where the sequence stands, 1 to `steps`, and how long it is.
     plots, plot: titles of the plots, and the place (from 0) of the one on screen.
     live: the way of input that is on the screen instead of the step: "draw", "camera", "gallery", "own", or None.
+    has_plot: whether a plot is on the screen.
     notes, following: what the speaker reads at this step, and the sentence of the next.
+    rooms: whether there is a room to go to.
     on_change: called with the step, the plot and the way of input asked for.
     """
     seen = f"{key} last request"  # the last one Python has taken in: until it has, the browser counts on from its own
@@ -45,7 +49,7 @@ def stage(
             request.get("live"),
         )
 
-    data = {"step": step, "steps": steps, "plots": plots, "plot": plot, "live": live, "notes": notes}
-    data |= {"following": following, "seen": st.session_state.get(seen)}
+    data = {"step": step, "steps": steps, "plots": plots, "plot": plot, "live": live, "has_plot": has_plot}
+    data |= {"rooms": rooms, "notes": notes, "following": following, "seen": st.session_state.get(seen)}
     asked = _STAGE(data=data, key=key, on_asked_change=take_request).asked
-    return bool(asked) and asked["leaves"]
+    return asked["leaves"] if asked else None

@@ -1,13 +1,16 @@
-"""Drawings that are no digits, though LeNet is sure that they are: strokes of a thick pen, drawn for this project."""
+"""Pictures that are no digits, though LeNet is sure that they are; drawn for this project."""
 
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE = 280  # pixels
+COLOUR_SIDE = 400
+BROWN, RED, ORANGE = "#B5651D", "#C8102E", "#E69A1C"
 SHARPNESS = 2  # drawn so many times larger, and scaled down
 
 Stroke = list[tuple[float, float]]
@@ -27,15 +30,6 @@ def arc(x: float, y: float, rx: float, ry: float, start: float = 0, end: float =
     return [(x + rx * math.cos(a), y + ry * math.sin(a)) for a in angles]
 
 
-CHICKEN = [
-    curve((70, 95), (75, 40), (140, 40), (135, 100))  # head, back, tail, belly
-    + curve((135, 100), (150, 140), (190, 110), (225, 75))
-    + curve((225, 75), (240, 150), (210, 205), (150, 205))
-    + curve((150, 205), (90, 205), (80, 150), (78, 110)),
-    [(70, 95), (48, 108), (78, 112)],  # beak
-    curve((85, 70), (80, 35), (105, 35), (105, 58)) + curve((105, 58), (110, 35), (135, 40), (128, 75)),  # comb
-]
-FALAFEL = [arc(140, 140, 80, 70), arc(115, 120, 12, 10), arc(170, 150, 12, 10), [(130, 175), (150, 180)], [(165, 105), (180, 115)]]  # fmt: skip
 HEART = [arc(105, 105, 40, 42, 180, 360) + arc(185, 105, 40, 42, 180, 360) + [(225, 115), (145, 225), (65, 105)]]
 LETTER_K = [[(90, 50), (90, 230)], [(195, 55), (95, 145), (200, 230)]]
 FISH = [
@@ -59,9 +53,61 @@ def drawing(strokes: list[Stroke], width: int) -> Image.Image:
     return page.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
+def _in_colour(paint: Callable[[Callable], None]) -> Image.Image:
+    """A white square of 400 pixels; `paint` gets a function that draws a shape ("ellipse", "polygon", "line") in a colour."""
+    page = Image.new("RGB", (COLOUR_SIDE * SHARPNESS, COLOUR_SIDE * SHARPNESS), "white")
+    pen = ImageDraw.Draw(page)
+
+    def shape(kind: str, numbers: Sequence[float], colour: str, width: int = 0) -> None:
+        options = {"width": width * SHARPNESS, "joint": "curve"} if kind == "line" else {}
+        getattr(pen, kind)([SHARPNESS * number for number in numbers], fill=colour, **options)
+
+    paint(shape)
+    return page.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.LANCZOS)
+
+
+def hen() -> Image.Image:
+    """A brown hen that looks to the left."""
+
+    def paint(shape: Callable) -> None:
+        shape("polygon", (270, 200, 340, 130, 355, 100, 305, 100, 230, 170), BROWN)  # tail
+        shape("ellipse", (110, 160.5, 310, 279.5), BROWN)
+        shape("polygon", (170, 90.5, 110, 90.5, 110, 220, 220, 180.5), BROWN)  # neck
+        shape("ellipse", (100, 58.5, 178, 132.5), BROWN)
+        for x, y in ((162, 62.5), (142, 52.5), (122, 62.5)):
+            shape("ellipse", (x - 14, y - 16, x + 14, y + 20), RED)  # comb
+        shape("polygon", (106, 84.5, 60, 100.5, 106, 112.5), ORANGE)  # beak
+        shape("ellipse", (94, 110.5, 114, 146.5), RED)
+        shape("ellipse", (120, 82.5, 134, 96.5), "#FFFFFF")
+        shape("ellipse", (122, 86.5, 130, 94.5), "#111111")
+        for x in (235, 185):
+            shape("line", (x, 271.5, x, 359.5), ORANGE, 11)
+            shape("line", (x + 22, 359.5, x - 28, 359.5), ORANGE, 11)
+        shape("ellipse", (175, 190, 280, 265), "#8A4A12")  # wing
+
+    return _in_colour(paint)
+
+
+def falafels() -> Image.Image:
+    """Three falafels, one on top of two."""
+    randomness = random.Random(3)
+
+    def paint(shape: Callable) -> None:
+        for x, y in ((130, 220), (270, 220), (200, 130)):
+            shape("ellipse", (x - 72, y - 68, x + 72, y + 68), "#7A4A1E")
+            shape("ellipse", (x - 64, y - 60, x + 56, y + 52), "#9C6B30")
+            for _ in range(30):
+                angle, far = randomness.uniform(0, 2 * math.pi), randomness.uniform(0, 55)
+                cx, cy, half = x + far * math.cos(angle), y + far * math.sin(angle), randomness.uniform(3, 8)
+                crumb = randomness.choice(("#5B3412", "#B98744", "#6B8E3A"))
+                shape("ellipse", (cx - half, cy - half, cx + half, cy + half), crumb)
+
+    return _in_colour(paint)
+
+
 DRAWINGS: dict[str, Callable[[], Image.Image]] = {
-    "Drawn chicken": partial(drawing, CHICKEN, 18),
-    "Drawn falafel": partial(drawing, FALAFEL, 24),
+    "Painted chicken": hen,
+    "Painted falafels": falafels,
     "Heart": partial(drawing, HEART, 18),
     "Letter K": partial(drawing, LETTER_K, 30),
     "Fish": partial(drawing, FISH, 24),
