@@ -208,7 +208,7 @@ def show_recipe() -> None:
 def show_self_test() -> None:
     """What the guard accepts of sets that are none of its own: its card, for those who decide whether to rely on it."""
     guard = default_guard()
-    st.subheader("What this guard accepts of nonsense", anchor=False)
+    st.subheader("What this guard accepts and should not", anchor=False)
     kept = fpr_interval(int(guard.rule.refused(guard.reference).sum()), len(guard.reference["prediction"]))
     st.markdown(
         f"Of {len(guard.reference['prediction']):,} good {guard_subject().plural} it refuses "

@@ -454,7 +454,9 @@ def page() -> None:
     show_choices(settings)
     st.html(f"<p class='say'>{rates_in_words(settings)}</p>")
     show_link_tools(settings)
-    for column, name in zip(st.columns(min(len(metrics), 3), gap="medium") * len(metrics), deciding_first(settings)):
+    with st.container(key="lines"):
+        columns = st.columns(min(len(metrics), 3), gap="medium")
+    for column, name in zip(columns * len(metrics), deciding_first(settings)):
         with column:
             show_threshold(name, settings, report)
     follow_lines(settings, report, lambda report: report.reason, metrics)
