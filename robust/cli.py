@@ -335,6 +335,23 @@ def benchmark():
     """How good and how fast: each command measures, and prints a table."""
 
 
+@benchmark.command("visitors")
+@click.option("--visitors", default="10,25,50", show_default=True, help="How many at once, one number after the other.")
+@click.option("--seconds", default=60, show_default=True, type=click.IntRange(20), help="How long they stay.")
+def benchmark_visitors(visitors, seconds):
+    """Visitors of the app who each draw something new every ten seconds: waits, errors, memory. In a clone of the project."""
+    import subprocess
+
+    from robust.evaluation.app import running_app
+
+    client = Path("hosting/visitors.py")
+    if not client.exists():
+        raise click.ClickException("Run it where the project lies: hosting/visitors.py is not here.")
+    with running_app(Path("app.py")) as (address, pid):
+        numbers = ["--visitors", *visitors.split(","), "--seconds", str(seconds)]
+        subprocess.run([sys.executable, client, address, str(pid), *numbers], check=True)
+
+
 @benchmark.command("serve")
 @click.option("--clients", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--requests", default=2000, show_default=True, type=click.IntRange(100))

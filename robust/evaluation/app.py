@@ -51,8 +51,8 @@ WATCH_VERDICT = """() => {
 
 
 @contextmanager
-def running_app(script: Path) -> Iterator[str]:
-    """The app on a free port of this machine; yields its address."""
+def running_app(script: Path) -> Iterator[tuple[str, int]]:
+    """The app on a free port of this machine; yields its address and the number of its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -61,7 +61,7 @@ def running_app(script: Path) -> Iterator[str]:
     app = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         wait_until_healthy(f"http://127.0.0.1:{port}")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", app.pid
     finally:
         app.terminate()
         app.wait()
@@ -87,7 +87,7 @@ def measure(script: Path) -> list[Table]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if not chromium:
         raise RuntimeError("There is no Chromium on this machine.")
-    with running_app(script) as address, sync_playwright() as playwright:
+    with running_app(script) as (address, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1366, "height": 900})
         drags = [[name, *drag(page, f"{address}/{path}", key)] for name, (path, key) in DRAGGED.items()]
