@@ -202,6 +202,8 @@ def answer(picture_file: bytes | None, picture: tuple[Prepared, Report] | None, 
             if numbers:
                 st.html(probability_bars(report.probabilities))
                 show_scores(report)
+            if not numbers:
+                show_why(picture_file, report, settings.rule.metrics, "Why")
         if numbers:
             show_rule(settings)
         if picture:
@@ -214,8 +216,9 @@ def answer(picture_file: bytes | None, picture: tuple[Prepared, Report] | None, 
             st.html(f"<p class='trade'>{rates_in_words(settings)} Drag the line, and see what that costs.</p>")
         show_link_tools(settings)
         follow_lines(settings, report, reason, shown)
-    if picture:
-        show_why(picture_file, report)
+    others = [name for name in settings.guard.metrics if numbers or name not in settings.rule.metrics]
+    if picture and others:
+        show_why(picture_file, report, others, "Why" if numbers else "What the other metrics say")
 
 
 def judged(file: bytes | None) -> tuple[bytes | None, tuple[Prepared, Report] | None, str]:

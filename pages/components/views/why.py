@@ -48,17 +48,17 @@ def _explain(world: str, picture: bytes) -> Explanation:
     )
 
 
-def show_why(picture: bytes, report: Report) -> None:
-    """One card for each metric. `report` is the judgement of `picture` at the visitor's thresholds."""
+def show_why(picture: bytes, report: Report, names: list[str], title: str) -> None:
+    """One card for each of these metrics. `report` is the judgement of `picture` at the visitor's thresholds."""
     found = explain(picture)
     sayings = {"delta_z": delta_z_card, "vae_loss": vae_loss_card, "surprise": surprise_card}
     cards = "".join(
         card(report, name, *sayings[name](found, report))
         if name in sayings
         else card(report, name, f"The score is {compared(report, name)}.", [])
-        for name in report.verdicts
+        for name in names
     )
-    st.html(f"<h2 class='why-title'>Why</h2><div class='whys'>{cards}</div>")
+    st.html(f"<h2 class='why-title'>{title}</h2><div class='whys'>{cards}</div>")
 
 
 def card(report: Report, name: str, sentence: str, figures: list[str]) -> str:
