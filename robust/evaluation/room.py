@@ -95,9 +95,9 @@ class _Bench:
             busy, lag = memory_mb(app.pid), await self.until_finished()
             await asyncio.sleep(4 * WALL_S)  # the wall asks once more
             watching.cancel()
+            table = self.table(idle, await half, busy, lag)
             hostile = await self.mean_harm()
             killed = await self.kill(app, rows)
-            table = self.table(idle, await half, busy, lag)
         app = self.app
         app.terminate()
         app.wait()

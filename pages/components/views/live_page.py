@@ -1,6 +1,5 @@
 """What of a page follows a dragged line: the rule in force, and the words and numbers that depend on it."""
 
-import html
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from pages.components.session.session import Settings, default_guard, set_title, words_for_html
+from pages.components.views.terms import explained
 from pages.components.widgets.link_tools import link_tools
 from pages.components.widgets.live import (
     LiveMetric,
@@ -81,7 +81,7 @@ def rates_in_words(settings: Settings) -> str:
     shares = {name: in_hundred(count / total) for name, (count, total) in found.items()}
     return (
         f"The rule refuses <b data-live='good refused of 100'>{shares['good refused']}</b> good "
-        f"{words_for_html().plural}, and of {html.escape(set_title(settings.comparison))} accepts "
+        f"{words_for_html().plural}, and of {explained(set_title(settings.comparison))} accepts "
         f"<b data-live='nonsense accepted of 100'>{shares['nonsense accepted']}</b>."
     )
 

@@ -34,11 +34,16 @@ def metric_plot(name: str, settings: Settings, report: Report | None, height: in
         digits=metric.digits,
         input_score=report.verdicts[name].score if report else None,
         height=height,
-        explained={name: TERMS[name] for name in (metric.title, "FPR", "FNR") if name in TERMS},
+        explained=_explained(metric.title, "FPR", "FNR", reference_title(), set_title(settings.comparison)),
         key=key,
         on_change=lambda value: settings.set_threshold(name, value),
         **options,
     )
+
+
+def _explained(*names: str) -> dict[str, str]:
+    """What these words mean, of those that are terms; a test set is known by its data set."""
+    return {name: TERMS[term] for name in names if (term := name.removesuffix(" test")) in TERMS}
 
 
 def show_presets(name: str, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from robust import Guard
 guard = Guard.fit(
     classifier, train_data, test_data, fpr=0.05, confidence=0.95
 )
-print(guard.self_test())  # what it accepts of nonsense
+print(guard.self_test())  # what it accepts and should not
 guard.save("my_guard")
 """
 

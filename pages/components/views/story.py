@@ -215,7 +215,7 @@ def drag_the_line(settings: Settings) -> Step:
     name = first_example()
     report = settings.guard.reconsider(report_of(name))
     return Step(
-        "Drag the line: whoever refuses more nonsense refuses more of the good ones, too.",
+        "Drag the line: refuse more of the others, and you refuse more of the good ones, too.",
         f"<div class='side'>{given(name)}{verdict_card(report, settings)}</div><p class='trade'>{rates_in_words(settings)}</p>",
         "Ask the room where the line should stand, and drag it there. Who would move it for a bank, who for a toy?",
         name,

@@ -140,8 +140,8 @@ const MARKUP = `
 
 // As the terms on the pages: by mouse, keyboard and finger.
 function explain(element, words) {
-  if (!words) return
-  element.classList.add("term")
+  element.classList.toggle("term", Boolean(words))
+  if (!words) return ["tabindex", "role", "data-tip", "aria-label"].forEach((name) => element.removeAttribute(name))
   setAttributes(element, { tabindex: 0, role: "note", "data-tip": words, "aria-label": `${element.textContent}: ${words}` })
 }
 
@@ -237,7 +237,10 @@ class ThresholdPlot extends Hand {
     explain(parts.title, data.explained[data.title])
     setText(this.root.querySelector(".fpr span"), `good ${data.good} refused`)
     setText(this.root.querySelector(".fnr span"), `${data.others} accepted`)
-    data.names.forEach((name, i) => setText(parts.legend[i], name))
+    data.names.forEach((name, i) => {
+      setText(parts.legend[i], name)
+      explain(parts.legend[i], data.explained[name])
+    })
     setAttributes(parts.chart, { height: data.height, viewBox: `0 0 ${width} ${data.height}` })
     setAttributes(parts.shade, { y: TOP, height: this.base - TOP })
     parts.still.innerHTML = this.histograms() + this.axis()

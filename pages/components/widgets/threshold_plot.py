@@ -100,7 +100,7 @@ def threshold_plot(
     height: of the drawing, in pixels, without its heading.
     compact: heading and rates in one line, without the verdict, for a page that shows it elsewhere.
     plain: no abbreviations and no counts, and the axis in words, for people who see it for the first time.
-    explained: what the title, "FPR" and "FNR" mean, in plain words.
+    explained: what the title, "FPR", "FNR" and the sets' names mean, in plain words.
     good, others: what the reference set and the comparison set show, in the plural.
     """
     seen = f"{key} last release"  # the last release Python has taken in: until it has, the plot shows the hand's value
