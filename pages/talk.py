@@ -32,7 +32,8 @@ LIVE = ("draw", "camera", "gallery", "own")
 @st.cache_resource(show_spinner="Preparing the talk …")
 def prepared(world: str) -> bool:
     """Once for each world, so that every step shows at once."""
-    story(Settings())
+    for step in story(Settings()):
+        step.picture()
     return True
 
 
@@ -42,10 +43,10 @@ def prepared(world: str) -> bool:
 def show_step(step: Step, settings: Settings) -> None:
     st.html(f"<div class='talk'><h1 class='sentence'>{step.sentence}</h1></div>")
     if not step.plot:
-        st.html(f"<div class='talk'>{step.picture}</div>")
+        st.html(f"<div class='talk'>{step.picture()}</div>")
         return
     left, right = st.columns([1, 1.3], gap="large")
-    left.html(f"<div class='talk'>{step.picture}</div>")
+    left.html(f"<div class='talk'>{step.picture()}</div>")
     with right:
         show_plot(settings, settings.guard.reconsider(report_of(step.example)))
 

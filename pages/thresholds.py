@@ -21,6 +21,7 @@ from pages.components.session.session import (
     reference_title,
     rules,
     set_title,
+    titles_in,
     words_for_html,
 )
 from pages.components.style.style import colour
@@ -409,9 +410,7 @@ def is_now(settings: Settings, rule: Rule) -> bool:
 
 
 def in_words(title: str, settings: Settings, rule: Rule) -> str:
-    for name, metric in default_guard().metrics.items():
-        title = title.replace(name, metric.title)
-    return f"▶ {title} (now)" if is_now(settings, rule) else title
+    return f"▶ {titles_in(title)} (now)" if is_now(settings, rule) else titles_in(title)
 
 
 def show_take_home(settings: Settings) -> None:

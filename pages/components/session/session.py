@@ -272,6 +272,13 @@ def set_title(name: str) -> str:
     return TITLES.get(name, name)
 
 
+def titles_in(words: str) -> str:
+    """Words of a report, with metrics by their titles instead of their names."""
+    for name, metric in default_guard().metrics.items():
+        words = words.replace(name, metric.title)
+    return words
+
+
 def image_title(name: str) -> str:
     """What people call a single image of a set."""
     return f"{set_title(name)} test image"

@@ -17,10 +17,12 @@ from pages.components.session.session import (
     example_picture,
     examples,
     good_examples,
+    guard_subject,
     image_title,
     judge,
     remembered,
     set_title,
+    titles_in,
     words_for_html,
 )
 from pages.components.style.style import as_data_url
@@ -28,11 +30,12 @@ from pages.components.views.live_page import rates_in_words
 from pages.components.views.pictures import as_picture, claim, heat, name_of
 from pages.components.views.samples import shipped_scores, shipped_url
 from pages.components.views.verdict import says, sure, verdict_card
+from pages.components.views.why import explain
 from robust import Report, UnusableImage
 from robust.decision.tradeoff import refusal_levels
 from robust.evaluation.report import operating_points, published, rule_table
 from robust.inputs.decode import open_image
-from robust.metrics.explain import VAEParts, Walk, vae_parts, walk
+from robust.metrics.explain import Walk, walk
 from robust.models.store import read_manifest
 
 FIRST = {"mnist": "Digit 4", "fashion-mnist": "Sneaker"}  # what the story begins with
@@ -44,10 +47,11 @@ PRICE = 10  # good pictures refused that are shown
 
 @dataclass(frozen=True)
 class Step:
-    """sentence, picture: HTML. With a `plot`, the threshold plot stands beside the picture, `example` being on trial."""
+    """sentence: HTML; picture: makes HTML, when the step is shown. With a `plot`, the threshold plot stands beside the
+    picture, `example` being on trial."""
 
     sentence: str
-    picture: str
+    picture: Callable[[], str]
     notes: str
     example: str | None = None
     plot: bool = False
@@ -71,7 +75,7 @@ def _deceivers(world: str) -> list[str]:
             report = judge(example_picture(name))[1]
         except UnusableImage:
             continue
-        if not report.reliable:
+        if not report.reliable and report.probability >= SURE:
             found.append((report.probability, name))
     return [name for _, name in sorted(found, reverse=True)[:4]]
 
@@ -88,11 +92,6 @@ def report_of(name: str) -> Report:
 def _walk_of(world: str, picture: bytes) -> Walk:
     prepared, report = judge(picture)
     return walk(default_guard().metrics["delta_z"], prepared.pixels, report.prediction, FRAMES - 1, 0)
-
-
-@remembered
-def _parts_of(world: str, picture: bytes) -> VAEParts:
-    return vae_parts(default_guard().metrics["vae_loss"].vae, judge(picture)[0].pixels)
 
 
 # --- The steps -----------------------------------------------------------------------------------------------------
@@ -114,7 +113,7 @@ def reads_rightly(settings: Settings) -> Step:
     plural = "handwritten digits" if default_guard().contents.dataset == "mnist" else words_for_html().plural
     return Step(
         f"{classifier_name(first=True)} reads {plural}{right}.",
-        given_and_said(name),
+        lambda: given_and_said(name),
         "Say what it was trained on, and that it has seen nothing else. Ask the room what this picture is.",
     )
 
@@ -126,37 +125,41 @@ def is_sure_and_wrong(settings: Settings) -> Step | None:
     report = report_of(name)
     return Step(
         f"Show it {shown_as(name)}: it says {html.escape(report.class_name)}, and is {sure(report.probability)} sure.",
-        given_and_said(name),
-        "Wait for the laugh. It has only ten answers, and none of them is “I do not know”.",
+        lambda: given_and_said(name),
+        f"Wait for the laugh. It has only {len(guard_subject().classes)} answers, and none of them is “I do not know”.",
     )
 
 
 def would_you_act(settings: Settings) -> Step | None:
     if len(deceivers()) < 2:
         return None
-    figures = "".join(
-        f"<figure>{given(name)}<figcaption>{html.escape(report.class_name)}, {sure(report.probability)} sure</figcaption>"
-        "</figure>"
-        for name in deceivers()
-        for report in [report_of(name)]
-    )
     return Step(
         "It is this sure of all of them. Would you act on such an answer?",
-        f"<div class='row'>{figures}</div>",
+        lambda: f"<div class='row'>{''.join(map(said_of, deceivers()))}</div>",
         "A threshold on the probability does not help: these are above it. Something else must say whether to trust.",
     )
+
+
+def said_of(name: str) -> str:
+    report = report_of(name)
+    words = f"{html.escape(report.class_name)}, {sure(report.probability)} sure"
+    return f"<figure>{given(name)}<figcaption>{words}</figcaption></figure>"
 
 
 def walk_to_another(settings: Settings) -> Step | None:
     if "delta_z" not in default_guard().metrics or not deceivers():
         return None
-    rows = "".join(walk_row(name) for name in (first_example(), deceivers()[0]))
     return Step(
         f"First witness, δz: how far until {classifier_name()} changes its mind?",
-        f"<div class='walks'>{rows}</div>",
+        lambda: two_rows(walk_row),
         "Each row is redrawn by a generator that knows only the real thing, and then changed, as little as possible, until "
         "the answer flips. A long way: solid. A short one: do not rely on it.",
     )
+
+
+def two_rows(row: Callable[[str], str]) -> str:
+    """Of the picture that is read rightly, and of one that deceives."""
+    return f"<div class='walks'>{row(first_example())}{row(deceivers()[0])}</div>"
 
 
 def walk_row(name: str) -> str:
@@ -178,16 +181,15 @@ def walk_row(name: str) -> str:
 def drawn_from_memory(settings: Settings) -> Step | None:
     if "vae_loss" not in default_guard().metrics or not deceivers():
         return None
-    rows = "".join(memory_row(name) for name in (first_example(), deceivers()[0]))
     return Step(
         f"Second witness, VAE loss: a net that knows only {words_for_html().plural} draws it from memory.",
-        f"<div class='walks'>{rows}</div>",
+        lambda: two_rows(memory_row),
         "Bright pixels are those the net did not expect. Their sum, in nats, is the VAE loss: the more, the stranger.",
     )
 
 
 def memory_row(name: str) -> str:
-    parts = _parts_of(chosen_world(), example_picture(name))
+    parts = explain(example_picture(name)).vae
     verdict = default_guard().judge.verdict("vae_loss", parts.loss)
     pictures = [
         (given(name), html.escape(name)),
@@ -201,10 +203,9 @@ def memory_row(name: str) -> str:
 
 def where_it_falls(settings: Settings) -> Step | None:
     name = (deceivers() or [first_example()])[0]
-    report = settings.guard.reconsider(report_of(name))
     return Step(
         f"Where real {words_for_html().plural} fall, where others fall, and this picture among them.",
-        f"<div class='side'>{given(name)}{verdict_card(report, settings)}</div>",
+        lambda: given_and_judged(name, settings),
         "The filled bars are good pictures, the hatched ones others. The line parts them: beyond it, the answer is refused.",
         name,
         True,
@@ -213,10 +214,9 @@ def where_it_falls(settings: Settings) -> Step | None:
 
 def drag_the_line(settings: Settings) -> Step:
     name = first_example()
-    report = settings.guard.reconsider(report_of(name))
     return Step(
         "Drag the line: refuse more of the others, and you refuse more of the good ones, too.",
-        f"<div class='side'>{given(name)}{verdict_card(report, settings)}</div><p class='trade'>{rates_in_words(settings)}</p>",
+        lambda: f"{given_and_judged(name, settings)}<p class='trade'>{rates_in_words(settings)}</p>",
         "Ask the room where the line should stand, and drag it there. Who would move it for a bank, who for a toy?",
         name,
         True,
@@ -228,24 +228,26 @@ def beside_the_published(settings: Settings) -> Step | None:
     compared = "fashion-mnist"
     if guard.contents.dataset != "mnist" or compared not in guard.scores:
         return None
-    table = rule_table(guard.metrics, guard.reference, {compared: guard.scores[compared]}, published())
-    rows = "".join(
-        f"<tr><td>{html.escape(in_words(title))}</td><td>{row[2]}</td><td>{row[4]}</td><td>{row[5]}</td><td>{row[6]}</td></tr>"
-        for row, (title, rule) in zip(table.rows, operating_points(guard.metrics, guard.reference), strict=True)
-        if row[-1] or rule.decides == settings.rule.decides
-    )
     return Step(
-        f"{set_title(compared)}, ten thousand pictures of clothes: what slips through, ours and as published.",
-        "<table class='talked'><thead><tr><th>refused when</th><th>FPR</th><th>FNR</th><th>published FPR</th>"
-        f"<th>published FNR</th></tr></thead><tbody>{rows}</tbody></table>",
+        f"{set_title(compared)}, {len(guard.scores[compared]['label']):,} pictures of clothes: what slips through, ours and as "
+        "published.",
+        lambda: published_table(settings, compared),
         "FPR: good digits refused. FNR: clothes accepted. The published figures are those of the talk Safety in AI.",
     )
 
 
-def in_words(title: str) -> str:
-    for name, metric in default_guard().metrics.items():
-        title = title.replace(name, metric.title)
-    return title
+def published_table(settings: Settings, compared: str) -> str:
+    guard = default_guard()
+    table = rule_table(guard.metrics, guard.reference, {compared: guard.scores[compared]}, published())
+    rows = "".join(
+        f"<tr><td>{html.escape(titles_in(title))}</td><td>{row[2]}</td><td>{row[4]}</td><td>{row[5]}</td><td>{row[6]}</td></tr>"
+        for row, (title, rule) in zip(table.rows, operating_points(guard.metrics, guard.reference), strict=True)
+        if row[-1] or rule.decides == settings.rule.decides
+    )
+    return (
+        "<table class='talked'><thead><tr><th>refused when</th><th>FPR</th><th>FNR</th><th>published FPR</th>"
+        f"<th>published FNR</th></tr></thead><tbody>{rows}</tbody></table>"
+    )
 
 
 def the_price(settings: Settings) -> Step | None:
@@ -254,20 +256,25 @@ def the_price(settings: Settings) -> Step | None:
     if scores is None:
         return None
     refused = np.flatnonzero(settings.rule.refused(scores))
-    levels = refusal_levels(settings.rule, default_guard().reference, scores)[refused]
-    shown = refused[np.argsort(levels, kind="stable")][:PRICE].tolist()
-    figures = "".join(
-        f"<figure><img class='pixels' src='{shipped_url(name, place)}' alt=''><figcaption>"
-        f"{html.escape(class_name(int(scores['prediction'][place])))}</figcaption></figure>"
-        for place in shown
-    )
     good = len(refused) / len(scores["prediction"])
     return Step(
         f"The price: good {words_for_html().plural} refused, such as these.",
-        f"<div class='row many'>{figures or '✓ None at this line.'}</div><p class='trade'>{rates_in_words(settings)}</p>",
+        lambda: f"{most_suspicious(settings, name, refused)}<p class='trade'>{rates_in_words(settings)}</p>",
         f"Of the {len(scores['prediction'])} pictures of {image_title(name)} that ship with the app, {good:.1%} are refused "
         "at this line. Most are oddly written: a person would look twice, too.",
     )
+
+
+def most_suspicious(settings: Settings, name: str, refused: np.ndarray) -> str:
+    """The shipped pictures of a set that are refused, the most suspicious first."""
+    scores = shipped_scores(name)
+    levels = refusal_levels(settings.rule, default_guard().reference, scores)[refused]
+    figures = "".join(
+        f"<figure><img class='pixels' src='{shipped_url(name, place)}' alt=''><figcaption>"
+        f"{html.escape(class_name(int(scores['prediction'][place])))}</figcaption></figure>"
+        for place in refused[np.argsort(levels, kind="stable")][:PRICE].tolist()
+    )
+    return f"<div class='row many'>{figures or '✓ None at this line.'}</div>"
 
 
 def take_it_home(settings: Settings) -> Step:
@@ -283,7 +290,7 @@ def take_it_home(settings: Settings) -> Step:
     sets = " and ".join(html.escape(set_title(name)) for name in comparison_sets()[:2])
     return Step(
         "Take it home: a few lines, for your own classifier.",
-        f"<pre class='home'>{code}</pre>",
+        lambda: f"<pre class='home'>{code}</pre>",
         f"Any classifier of images will do. Here it was measured on {sets}; yours is measured on your own pictures.",
     )
 
@@ -303,6 +310,11 @@ def pixels(picture) -> str:
 def given_and_said(name: str) -> str:
     report = report_of(name)
     return f"<div class='said'>{given(name)}<div class='arrow'>→</div>{claim(report)}<p>{says(report)}</p></div>"
+
+
+def given_and_judged(name: str, settings: Settings) -> str:
+    report = settings.guard.reconsider(report_of(name))
+    return f"<div class='side'>{given(name)}{verdict_card(report, settings)}</div>"
 
 
 def shown_as(name: str) -> str:
