@@ -53,7 +53,7 @@ class Visitor:
             self.errors += 1
 
     async def run(self, socket, drawing: dict | None) -> None:
-        """One run of the script; returns when the verdict is there, and the rest of the run has been read."""
+        """One run of the script, to its end."""
         message = BackMsg()
         message.rerun_script.query_string = ""
         if drawing:

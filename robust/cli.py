@@ -181,8 +181,6 @@ def serve(guard, classifier, rule, metrics, host, port):
 
     Ctrl-C or SIGTERM stops it when the requests that it has taken in are answered.
     """
-    from robust.serving.source import GuardSource
-
     try:
         import uvicorn
 
@@ -192,9 +190,7 @@ def serve(guard, classifier, rule, metrics, host, port):
             'The optional part is missing: pip install "robust-guard[serve]" brings it.'
         ) from None
     options = {"rule": rule, "metrics": tuple(metrics.split(",")) if metrics else None}
-    load_guard(guard, classifier, **options)  # so that a mistake is a sentence, before the server starts
-    source = GuardSource(str(guard_folder(guard)), classifier, **options)
-    uvicorn.run(http_app(source), host=host, port=port, log_level="warning")
+    uvicorn.run(http_app(load_guard(guard, classifier, **options)), host=host, port=port, log_level="warning")
 
 
 @main.command()

@@ -1,6 +1,7 @@
 """The worker that judges drawings: in batches, in one thread, the quick metrics at once and δz when nothing else waits."""
 
 import json
+import logging
 import threading
 from collections.abc import Callable
 
@@ -12,7 +13,9 @@ from robust.metrics import DeltaZ
 from robust.room.drawing import draw
 from robust.room.store import Store
 
+_LOGGER = logging.getLogger(__name__)
 BATCH, SLOW_BATCH = 32, 8
+FAILED = "It could not be judged: something is wrong with the classifier."
 IDLE_S = 1.0  # until it looks for what another process took in
 
 
@@ -25,11 +28,17 @@ class JudgingThread(threading.Thread):
         self.wake, self.stopped = threading.Event(), False
 
     def run(self) -> None:
-        self.guard = self.load_guard()
+        try:
+            self.guard = self.load_guard()
+        except Exception:  # a damaged folder, or whatever the owner's module raises; `load_guard` has told the room
+            _LOGGER.exception("The room has no judge.")
+            return
         quick = [metric for metric in self.guard.metrics.values() if metric.name != DeltaZ.name]
         self.quick, self.delta_z = quick, self.guard.metrics.get(DeltaZ.name)
         while not self.stopped:
-            if self.judge_quickly() or self.judge_slowly():
+            if self.judge_batch(self.store.waiting(BATCH), self.judge_quickly):
+                continue
+            if self.delta_z and self.judge_batch(self.store.unfinished(SLOW_BATCH), self.judge_slowly):
                 continue
             self.wake.wait(IDLE_S)
             self.wake.clear()
@@ -38,11 +47,26 @@ class JudgingThread(threading.Thread):
         self.stopped = True
         self.wake.set()
 
-    def judge_quickly(self) -> bool:
-        """The oldest drawings by all metrics but δz; whether there were any."""
-        rows = self.store.waiting(BATCH)
+    def judge_batch(self, rows: list[dict], judge: Callable[[list[dict]], None]) -> bool:
+        """Whether there were any. Where judging fails the drawings are set aside, so that those after them get their turn."""
         if not rows:
             return False
+        try:
+            judge(rows)
+        except Exception:  # the owner's classifier may raise anything
+            _LOGGER.exception("Drawings could not be judged.")
+            unjudged = {row["id"] for row in rows if row["prediction"] is None}
+            self.store.write(
+                [
+                    {"id": row["id"], "finished": True} | ({"reason": FAILED} if row["id"] in unjudged else {})
+                    for row in rows
+                ]
+            )
+        self.on_judged([row["id"] for row in rows])
+        return True
+
+    def judge_quickly(self, rows: list[dict]) -> None:
+        """By all metrics but δz."""
         found, pixels = [], []
         for row in rows:
             try:
@@ -61,14 +85,9 @@ class JudgingThread(threading.Thread):
                 row["probability"] = float(probabilities[i, predictions[i]])
                 row["scores"] = json.dumps({name: float(values[i]) for name, values in scores.items()})
             self.store.write(found)
-        self.on_judged([row["id"] for row in rows])
-        return True
 
-    def judge_slowly(self) -> bool:
-        """A few drawings by δz; whether there were any."""
-        rows = self.store.unfinished(SLOW_BATCH) if self.delta_z else []
-        if not rows:
-            return False
+    def judge_slowly(self, rows: list[dict]) -> None:
+        """By δz."""
         images = torch.stack([self.guard.prepare(draw(json.loads(row["strokes"]))).pixels for row in rows])
         predictions = torch.tensor([row["prediction"] for row in rows])
         lengths = self.delta_z.scores(images, predictions)
@@ -78,7 +97,6 @@ class JudgingThread(threading.Thread):
                 for row, length in zip(rows, lengths)
             ]
         )  # fmt: skip
-        return True
 
 
 def _finite(length: float) -> float:

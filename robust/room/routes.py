@@ -19,6 +19,7 @@ from robust.room.limits import BODY, WAITING
 from robust.room.store import HELD, HIDDEN, NICKNAME, SHOWN, NoSuchRoom
 
 if TYPE_CHECKING:  # it brings torch, and the app starts without
+    from robust.guard import Guard
     from robust.room.service import Rooms
 
 PHONE = Path(__file__).with_name("phone.html")
@@ -71,8 +72,7 @@ async def phone_page(rooms: "Rooms", request: Request) -> Response:
 
 async def state(rooms: "Rooms", request: Request) -> Response:
     room = await run_in_threadpool(rooms.store.room, _code(request))
-    await run_in_threadpool(rooms.ready.wait)
-    subject = rooms.guard.contents.subject
+    subject = (await _guard(rooms)).contents.subject
     return JSONResponse({"closed": room["closed"], "noun": subject.noun, "classes": list(subject.classes)})
 
 
@@ -82,8 +82,8 @@ async def take_drawing(rooms: "Rooms", request: Request) -> Response:
     nickname, claim = sent.get("nickname", ""), sent.get("claim")
     if not isinstance(nickname, str):
         raise Refused(400, "That is no drawing.")
-    await run_in_threadpool(rooms.ready.wait)
-    if claim is not None and not (type(claim) is int and 0 <= claim < len(rooms.guard.contents.subject.classes)):
+    classes = (await _guard(rooms)).contents.subject.classes
+    if claim is not None and not (type(claim) is int and 0 <= claim < len(classes)):
         raise Refused(400, "Say what it is.")
     try:
         strokes = checked(sent.get("strokes"))
@@ -108,6 +108,7 @@ async def tell_verdict(rooms: "Rooms", request: Request) -> Response:
     """The verdict as soon as there is one; after a second the drawing's place in the queue."""
     code, number = _code(request), request.path_params["number"]
     sender = _token(request.query_params.get("sender"))
+    await _guard(rooms)
     row = await _own(rooms, code, number, sender)
     if _waits(row):
         await rooms.wait_for(number, 1.0)
@@ -122,6 +123,7 @@ async def tell_verdict(rooms: "Rooms", request: Request) -> Response:
 async def ballot(rooms: "Rooms", request: Request) -> Response:
     """A drawing that the room is asked about: accepted, though its sender says that it shows none of the classes."""
     sender = _token(request.query_params.get("sender"))
+    await _guard(rooms)
     rows = await run_in_threadpool(rooms.store.ballot, _code(request), sender)
     for row in rows:
         if not (await run_in_threadpool(rooms.verdict, row))["refused"]:
@@ -207,6 +209,14 @@ def _token(value: object) -> str:
     if not isinstance(value, str) or not 8 <= len(value) <= 32 or not value.isascii() or not value.isalnum():
         raise Refused(400, "That is no drawing.")
     return value
+
+
+async def _guard(rooms: "Rooms") -> "Guard":
+    """The judge, as soon as it is loaded."""
+    await run_in_threadpool(rooms.ready.wait)
+    if rooms.guard is None:
+        raise Refused(503, "This room has no judge: whoever runs the app finds the reason in its log.")
+    return rooms.guard
 
 
 async def _json(request: Request) -> dict:

@@ -23,13 +23,15 @@ class Rooms:
         self.senders, self.rooms = Limit(*SENDER), Limit(*ROOM)
         self.waiters: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
         self.ready = threading.Event()
-        self.source, self.guard = source, None
+        self.source, self.guard = source, None  # None before `ready`, and where it cannot be loaded
         self.worker = JudgingThread(store, self._load, self._judged)
         self.worker.start()
 
     def _load(self) -> Guard:
-        self.guard = self.source.load()
-        self.ready.set()
+        try:
+            self.guard = self.source.load()
+        finally:
+            self.ready.set()
         return self.guard
 
     def _judged(self, numbers: list[int]) -> None:
@@ -51,7 +53,6 @@ class Rooms:
 
     def verdict(self, row: dict) -> dict:
         """What a judged drawing's sender reads: the answer, whether it was refused, and its place among good pictures."""
-        self.ready.wait()
         guard, scores = self.guard, json.loads(row["scores"])
         rule = guard.rule
         known = {name: np.float64(score) for name, score in scores.items()} | {"prediction": row["prediction"]}
@@ -70,6 +71,6 @@ class Rooms:
 
 
 @cache
-def rooms(source: GuardSource = GuardSource("mnist")) -> Rooms:
+def rooms(source: GuardSource) -> Rooms:
     """The rooms of this process; the first call opens the database and starts the judging."""
     return Rooms(Store(default_address()), source)

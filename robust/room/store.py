@@ -57,7 +57,7 @@ DRAWINGS = sql.Table(
     sql.Column("changed", sql.Float, nullable=False, index=True),
     sql.UniqueConstraint("room", "sender", "key"),
 )
-SENDERS = sql.Table(
+MUTED = sql.Table(
     "muted",
     _tables,
     sql.Column("room", sql.String(CODE_LENGTH), sql.ForeignKey("rooms.code", ondelete="CASCADE"), primary_key=True),
@@ -131,7 +131,7 @@ class Store:
 
     def delete_room(self, code: str) -> None:
         with self.engine.begin() as connection:
-            for table in (DRAWINGS, SENDERS):
+            for table in (DRAWINGS, MUTED):
                 connection.execute(table.delete().where(table.c.room == code))
             connection.execute(ROOMS.delete().where(ROOMS.c.code == code))
 
@@ -221,15 +221,15 @@ class Store:
     def mute(self, code: str, sender: str) -> None:
         """What this sender drew is hidden, and nothing more is taken from them."""
         with self.engine.begin() as connection:
-            known = sql.select(SENDERS.c.sender).where(SENDERS.c.room == code, SENDERS.c.sender == sender)
+            known = sql.select(MUTED.c.sender).where(MUTED.c.room == code, MUTED.c.sender == sender)
             if connection.execute(known).first() is None:
-                connection.execute(SENDERS.insert().values(room=code, sender=sender))
+                connection.execute(MUTED.insert().values(room=code, sender=sender))
             theirs = (DRAWINGS.c.room == code) & (DRAWINGS.c.sender == sender)
             connection.execute(DRAWINGS.update().where(theirs).values(state=HIDDEN, changed=time.time()))
 
     def is_muted(self, code: str, sender: str) -> bool:
         with self.engine.connect() as connection:
-            query = sql.select(SENDERS.c.sender).where(SENDERS.c.room == code, SENDERS.c.sender == sender)
+            query = sql.select(MUTED.c.sender).where(MUTED.c.room == code, MUTED.c.sender == sender)
             return connection.execute(query).first() is not None
 
     def ballot(self, code: str, sender: str, most: int = 20) -> list[dict]:

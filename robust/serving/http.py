@@ -26,7 +26,6 @@ from robust.guard import Guard
 from robust.inputs.decode import UnusableImage
 from robust.judge import Report
 from robust.serving.drift import DriftWatch
-from robust.serving.source import GuardSource
 
 MOST_BYTES = 20_000_000  # of a request
 MOST_FILES = 64  # in a request
@@ -123,12 +122,12 @@ class Service:
             self.drift.labels(known).set(known == state)
 
 
-def http_app(source: GuardSource) -> Starlette:
-    """The ASGI app. The guard is loaded when it starts."""
+def http_app(guard: Guard) -> Starlette:
+    """The ASGI app of a guard."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.state.service = service = Service(source.load())
+        app.state.service = service = Service(guard)
         # Small batches gain nothing from a second thread, and the other core reads pictures. A collection among torch's
         # half a million objects would hold up whoever comes just then.
         torch.set_num_threads(1)

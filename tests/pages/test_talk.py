@@ -85,7 +85,7 @@ def test_black_notes_and_help_lie_over_the_step_and_escape_takes_them_away(talk)
     talk.keyboard.press("n")
     expect(talk.locator(".notes")).to_contain_text("Ask the room what this picture is.")
     talk.keyboard.press("ArrowRight")
-    expect(talk.locator(".notes")).to_contain_text("It has only ten answers")
+    expect(talk.locator(".notes")).to_contain_text("It has only 10 answers")
     expect(talk.locator(".notes")).to_contain_text("Next: It is this sure of all of them.")
     talk.keyboard.press("?")
     expect(talk.locator(".help")).to_contain_text("black screen")
@@ -144,9 +144,10 @@ def test_everything_is_legible_from_the_back_row(chromium, address):
         page.goto(f"{address}/talk?step={step}")
         page.locator(".talk .sentence").wait_for(timeout=60_000)
         page.locator(".stage .place").wait_for()
-        sizes = page.locator(".talk *, .stage button").evaluate_all(
+        sizes = page.locator(".talk *, .stage button, .stage kbd, .plot *").evaluate_all(
             "nodes => nodes.filter(n => [...n.childNodes].some(c => c.nodeType === 3 && c.textContent.trim()))"
-            ".map(n => [parseFloat(getComputedStyle(n).fontSize), n.textContent])"
+            ".filter(n => n.getClientRects().length && getComputedStyle(n).visibility === 'visible')"
+            ".map(n => [parseFloat(getComputedStyle(n).fontSize) * n.currentCSSZoom, n.textContent])"
         )
         assert [(size, text) for size, text in sizes if size < 22] == []
     context.close()

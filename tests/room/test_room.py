@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,6 +124,24 @@ def test_what_is_drawn_is_held_until_the_speaker_shows_it(client, room):
     assert client.get(f"/room/{code}/state").status_code == 404
 
 
+def test_a_classifier_that_fails_holds_nobody_up(client, rooms, room, monkeypatch):
+    code, _ = room
+    with monkeypatch.context() as broken:
+        broken.setattr(rooms.guard, "probabilities", lambda images: 1 / 0)
+        number = send(client, code).json()["number"]
+        assert "could not be judged" in verdict(client, code, number)["unusable"]
+    number = send(client, code, key="drawing2abc").json()["number"]
+    assert verdict(client, code, number)["answer"] == "3"
+
+
+def test_a_room_without_a_judge_says_so(tmp_path):
+    judgeless = Rooms(Store(f"sqlite:///{tmp_path / 'rooms.db'}"), GuardSource(str(tmp_path / "no guard")))
+    code, _ = judgeless.store.open_room()
+    with TestClient(Starlette(routes=room_routes(lambda: judgeless))) as client:
+        assert client.get(f"/room/{code}/state").status_code == 503
+        assert "no judge" in send(client, code).json()["error"]
+
+
 def test_votes_count_for_shown_drawings_only(client, room):
     code, key = room
     number = send(client, code, claim=None).json()["number"]
@@ -203,7 +222,7 @@ def test_a_script_in_a_nickname_is_a_nickname(client, room):
 def test_the_phones_page_is_light(client, room):
     page = client.get(f"/room/{room[0]}")
     assert page.status_code == 200 and len(page.content) < 150_000
-    assert "http" not in page.text.replace("https://", "")
+    assert re.findall(r"https?://|\bsrc=|\bhref=|@import", page.text) == [], "it asks for more than itself"
 
 
 KILLED = """

@@ -13,14 +13,13 @@ from starlette.testclient import TestClient
 from robust import Guard
 from robust.data.examples import EXAMPLES
 from robust.serving.http import MOST_BYTES, http_app
-from robust.serving.source import GuardSource
 
 METRICS = ("vae_loss", "surprise")
 
 
 @pytest.fixture(scope="module")
 def client():
-    with TestClient(http_app(GuardSource("mnist", metrics=METRICS))) as client:
+    with TestClient(http_app(Guard.load(metrics=METRICS))) as client:
         yield client
 
 

@@ -8,19 +8,11 @@ const ZERO = 34 // px, the band of an FPR of 0
 const STAR = "M0 -11L3.2 -3.6L11 -3.2L5 2L7 10L0 5.6L-7 10L-5 2L-11 -3.2L-3.2 -3.6Z"
 const DOT = "M0 -7A7 7 0 1 0 0 7A7 7 0 1 0 0 -7Z"
 const RING = "M0 -12A12 12 0 1 0 0 12A12 12 0 1 0 0 -12Z"
-const SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 
 const drawings = new WeakMap()
 
 export default function (component) {
   return mount(CurvePlot, drawings, component)
-}
-
-function svg(name, attributes, text) {
-  const element = document.createElementNS(SVG_NAMESPACE, name)
-  setAttributes(element, attributes)
-  if (text !== undefined) element.textContent = text
-  return element
 }
 
 const perCent = (share) => `${(100 * share).toFixed(2)}%`

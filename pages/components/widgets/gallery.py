@@ -5,6 +5,7 @@ import streamlit as st
 _HTML = "<div class='gallery' role='group'></div>"
 _CSS = """
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--gallery, 58px), 1fr)); gap: 6px; }
+@media (max-width: 640px) { .gallery { max-height: 17rem; overflow-y: auto; } } /* the verdict below stays in sight */
 button { padding: 3px; border: 2px solid var(--st-border-color); border-radius: var(--st-base-radius);
   background: var(--st-background-color); color: var(--st-text-color); cursor: pointer; font: inherit; }
 button:hover { border-color: var(--st-primary-color); }
@@ -12,7 +13,7 @@ button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offse
 button[aria-pressed=true] { border-color: var(--st-primary-color); background: var(--st-secondary-background-color); }
 img { width: 100%; aspect-ratio: 1; object-fit: contain; display: block; border-radius: 4px; image-rendering: pixelated;
   outline: 1px solid var(--st-border-color); outline-offset: -1px; }
-span { display: block; font-size: max(11px, .7rem); line-height: 1.2; overflow-wrap: anywhere; }
+span { display: block; font-size: var(--gallery-text, max(11px, .7rem)); line-height: 1.2; overflow-wrap: anywhere; }
 button[aria-pressed=true] span { font-weight: 700; }
 """
 _JS = """

@@ -1,4 +1,4 @@
-// What the draggable plots share; it is put in front of threshold_plot.js and threshold_scatter.js, after live.js.
+// What the drawings share; it is put in front of their scripts.
 
 const SEND_KEYS_AFTER = 250 // ms after the last key, until Python hears of it
 
@@ -35,6 +35,29 @@ function decadeTicks(lo, hi, marks) {
 
 function setAttributes(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
+}
+
+function svg(name, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name)
+  setAttributes(element, attributes)
+  element.append(...children)
+  return element
+}
+
+// How many of the sorted values are < t, or with `orEqual` <= t.
+function countBelow(sorted, t, orEqual = false) {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (sorted[middle] < t || (orEqual && sorted[middle] === t)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function countRefused(sorted, t, refuses) {
+  return refuses === "low" ? countBelow(sorted, t) : sorted.length - countBelow(sorted, t, true)
 }
 
 function setText(element, text) {

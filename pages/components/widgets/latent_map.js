@@ -2,7 +2,6 @@
 
 const SIZE = 440 // px of the drawing's own
 const MARGIN = 6
-const SVG = "http://www.w3.org/2000/svg"
 // Greys of the theme for the regions, each with its class's name: colours alone would not tell ten classes apart.
 const TINTS = [8, 22, 36, 50, 15, 29, 43, 57, 12, 33]
 
@@ -18,15 +17,6 @@ export default function (component) {
     maps.delete(parentElement)
   }
 }
-
-function svg(name, attributes, ...children) {
-  const element = document.createElementNS(SVG, name)
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
-  element.append(...children)
-  return element
-}
-
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high)
 
 class LatentMap {
   constructor(parent) {

@@ -12,7 +12,7 @@ _HERE = Path(__file__).parent
 _MAP = st.components.v2.component(
     "robust_latent_map",
     css=(_HERE / "latent_map.css").read_text(encoding="utf-8"),
-    js=(_HERE / "latent_map.js").read_text(encoding="utf-8"),
+    js="".join((_HERE / name).read_text(encoding="utf-8") for name in ("hand.js", "latent_map.js")),
 )
 
 

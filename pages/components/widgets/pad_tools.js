@@ -109,12 +109,3 @@ class Tools {
     this.press(name)
   }
 }
-
-function findDeep(node, selector) {
-  const found = node?.querySelector(selector)
-  if (found || !node) return found
-  for (const host of node.querySelectorAll("*")) {
-    const inside = host.shadowRoot && findDeep(host.shadowRoot, selector)
-    if (inside) return inside
-  }
-}

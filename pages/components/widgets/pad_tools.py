@@ -16,7 +16,7 @@ _TOOLS = st.components.v2.component(
     "robust_pad_tools",
     html="<div class='tools' role='toolbar' aria-label='Drawing tools'></div>",
     css=(_HERE / "pad_tools.css").read_text(encoding="utf-8"),
-    js=(_HERE / "pad_tools.js").read_text(encoding="utf-8"),
+    js="".join((_HERE / name).read_text(encoding="utf-8") for name in ("deep.js", "pad_tools.js")),
 )
 
 

@@ -29,15 +29,6 @@ export default function ({ data, parentElement }) {
   )
 }
 
-function findDeep(node, selector) {
-  const found = node.querySelector(selector)
-  if (found) return found
-  for (const host of node.querySelectorAll("*")) {
-    const inside = host.shadowRoot && findDeep(host.shadowRoot, selector)
-    if (inside) return inside
-  }
-}
-
 async function save(plot, kind, colours, style) {
   const chart = findDeep(document.querySelector(`.st-key-${plot.key}`), "svg.chart")
   const text = asFile(chart, plot, colours, style)

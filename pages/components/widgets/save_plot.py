@@ -21,7 +21,7 @@ _SAVE = st.components.v2.component(
     "robust_save_plot",
     html="<div class='save'></div><i class='reference'></i><i class='comparison'></i>",
     css=_CSS,
-    js=(_HERE / "save_plot.js").read_text(encoding="utf-8"),
+    js="".join((_HERE / name).read_text(encoding="utf-8") for name in ("deep.js", "save_plot.js")),
 )
 
 

@@ -19,22 +19,6 @@ function keepScores({ digest, scores, axis, shares }) {
   for (const draw of [...shared.waiting]) draw()
 }
 
-// How many of the sorted values are < t, or with `orEqual` <= t.
-function countBelow(sorted, t, orEqual = false) {
-  let low = 0
-  let high = sorted.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (sorted[middle] < t || (orEqual && sorted[middle] === t)) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
-function countRefused(sorted, t, refuses) {
-  return refuses === "low" ? countBelow(sorted, t) : sorted.length - countBelow(sorted, t, true)
-}
-
 const whole = new Intl.NumberFormat("en-GB")
 // ---- The axis: value <-> pixel, in three stretches (outer bin below, lo to hi to scale, outer bin above) ----
 

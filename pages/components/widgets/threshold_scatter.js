@@ -10,7 +10,7 @@ export default function (component) {
 const refused = (score, threshold, refuses) => (refuses === "low" ? score < threshold : score > threshold)
 
 // How many points of a set each rule refuses.
-function countRefused([xs, ys], [tx, ty], [sideX, sideY]) {
+function countEitherRefused([xs, ys], [tx, ty], [sideX, sideY]) {
   const count = { x: 0, y: 0, any: 0, all: 0 }
   for (let i = 0; i < xs.length; i++) {
     const byX = refused(xs[i], tx, sideX)
@@ -347,7 +347,7 @@ class ThresholdScatter extends Hand {
     if (!this.width) return
     this.shown = JSON.stringify(this.thresholds)
     const { data, content, parts, values, scales, width } = this
-    const [reference, comparison] = content.sets.map((set) => countRefused(set, values, data.refuses))
+    const [reference, comparison] = content.sets.map((set) => countEitherRefused(set, values, data.refuses))
     const [good, nonsense] = content.sets.map(([xs]) => xs.length)
     RULES.forEach((rule, i) => {
       setText(this.cells[".fpr"][i], `${percent(reference[rule], good)} %`)

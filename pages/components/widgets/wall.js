@@ -6,7 +6,6 @@ const PEN = (PAD * 20) / 280
 const TILE = 48
 const ROUND = 120 // s of "Fool it"
 const BEST = 10 // in a strip
-const SVG = "http://www.w3.org/2000/svg"
 
 const walls = new WeakMap()
 
@@ -21,14 +20,11 @@ export default function (component) {
   }
 }
 
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high)
 const make = (name, rest = {}, ...children) => {
   const element = Object.assign(document.createElement(name), rest)
   element.append(...children)
   return element
 }
-const decodeFloat64 = (base64) => new Float64Array(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer)
-
 function drawStrokes(canvas, strokes, side) {
   canvas.width = canvas.height = side
   const pen = canvas.getContext("2d")
@@ -44,18 +40,6 @@ function drawStrokes(canvas, strokes, side) {
     pen.stroke()
   }
   return canvas
-}
-
-// How many of the sorted scores a threshold refuses.
-function countRefused(sorted, threshold, refuses) {
-  let [low, high] = [0, sorted.length]
-  const below = (value) => (refuses === "low" ? value < threshold : value <= threshold)
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (below(sorted[middle])) low = middle + 1
-    else high = middle
-  }
-  return refuses === "low" ? low : sorted.length - low
 }
 
 const share = (count, total) => (total ? `${((100 * count) / total).toFixed(1)} %` : "–")
@@ -200,8 +184,7 @@ class Wall {
     this.words = ["refused", "accepted"].map((word) =>
       make("div", { className: `word ${word}`, textContent: word === "refused" ? "⊘ refused" : "✓ accepted" }),
     )
-    this.bars = document.createElementNS(SVG, "svg")
-    this.bars.setAttribute("preserveAspectRatio", "none")
+    this.bars = svg("svg", { preserveAspectRatio: "none" })
     parts.stage.append(this.bars, this.shade, ...this.words, this.line)
     const strips = make(
       "div",
@@ -233,10 +216,8 @@ class Wall {
     const top = Math.max(...inner) || 1
     const heights = inner.map((s) => 60 * Math.sqrt(s / top))
     this.bars.setAttribute("viewBox", `0 0 ${inner.length} 100`)
-    const path = document.createElementNS(SVG, "path")
-    path.setAttribute("class", "bars")
-    path.setAttribute("d", `M0 100${heights.map((h, i) => `V${100 - h}H${i + 1}`).join("")}V100Z`)
-    this.bars.replaceChildren(path)
+    const d = `M0 100${heights.map((h, i) => `V${100 - h}H${i + 1}`).join("")}V100Z`
+    this.bars.replaceChildren(svg("path", { class: "bars", d }))
     const odd = refuses === "low" ? "← odder" : "odder →"
     const ends = [axis.lo, `${title}: ${odd}`, axis.hi].map((text) => make("span", { textContent: text }))
     this.parts.ends.replaceChildren(...ends)

@@ -14,7 +14,7 @@ _HERE = Path(__file__).parent
 _WALL = st.components.v2.component(
     "robust_wall",
     css=(_HERE / "wall.css").read_text(encoding="utf-8"),
-    js="".join((_HERE / name).read_text(encoding="utf-8") for name in ("markup.js", "wall.js")),
+    js="".join((_HERE / name).read_text(encoding="utf-8") for name in ("markup.js", "hand.js", "wall.js")),
 )
 
 
