@@ -39,6 +39,6 @@ if __name__ == "__main__":
     run_script()
 else:
     from pages.components.session.hosted import middleware
-    from pages.components.session.room_service import routes
+    from pages.components.session.room_service import lifespan, routes
 
-    app = st.App(__file__, routes=routes(), middleware=middleware())
+    app = st.App(__file__, lifespan=lifespan, routes=routes(), middleware=middleware())

@@ -176,11 +176,18 @@ def write_scores(source, guard, files: Iterator[str], out: Path, workers: int | 
 @click.option("--metrics", default=None, help="Only these, such as vae_loss: names joined by commas. [all]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves other machines, too.")
 @click.option("--port", default=8000, show_default=True)
-def serve(guard, classifier, rule, metrics, host, port):
+@click.option(
+    "--ray", "address", is_flag=False, flag_value="local", default=None, metavar="[ADDRESS]",
+    help="In replicas on the Ray cluster at ADDRESS, or on a local one.",
+)  # fmt: skip
+@click.option("--replicas", default=None, type=click.IntRange(1), help="With --ray. [one for each CPU]")
+def serve(guard, classifier, rule, metrics, host, port, address, replicas):
     """Judge pictures over HTTP: POST /v1/judge; also /health, /metrics for Prometheus and /openapi.json.
 
     Ctrl-C or SIGTERM stops it when the requests that it has taken in are answered.
     """
+    if replicas and not address:
+        raise click.UsageError("--replicas needs --ray.")
     try:
         import uvicorn
 
@@ -190,7 +197,17 @@ def serve(guard, classifier, rule, metrics, host, port):
             'The optional part is missing: pip install "robust-guard[serve]" brings it.'
         ) from None
     options = {"rule": rule, "metrics": tuple(metrics.split(",")) if metrics else None}
-    uvicorn.run(http_app(load_guard(guard, classifier, **options)), host=host, port=port, log_level="warning")
+    loaded = load_guard(guard, classifier, **options)
+    if address:
+        from robust.serving.cluster import NoCluster
+        from robust.serving.http_ray import serve_on_ray
+
+        try:
+            serve_on_ray(loaded, address, replicas, host, port, lambda n: click.echo(f"{n} replicas answer.", err=True))
+        except NoCluster as error:
+            raise click.UsageError(str(error)) from None
+    else:
+        uvicorn.run(http_app(loaded), host=host, port=port, log_level="warning")
 
 
 @main.command()
@@ -352,12 +369,13 @@ def benchmark_visitors(visitors, seconds):
 @click.option("--clients", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--requests", default=2000, show_default=True, type=click.IntRange(100))
 @click.option("--metrics", default="vae_loss", show_default=True, help="What is computed.")
-def benchmark_serve(clients, requests, metrics):
+@click.option("--ray", is_flag=True, help="In two replicas on a local Ray, of which one is killed in the middle.")
+def benchmark_serve(clients, requests, metrics, ray):
     """Requests a second and waits of `robust serve`, and what is lost when it is stopped in the middle."""
     from robust.evaluation.serve import measure
     from robust.evaluation.tables import as_text
 
-    click.echo(as_text(measure(clients, requests, metrics)))
+    click.echo(as_text(measure(clients, requests, metrics, ray)))
 
 
 @benchmark.command("app")

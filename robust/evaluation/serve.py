@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -15,10 +16,12 @@ from robust.evaluation.tables import Table
 
 PORT = 8598
 START_S = 60
+REPLICAS = 2
 
 
-def measure(clients: int, requests: int, metrics: str) -> list[Table]:
-    return asyncio.run(_measure(clients, requests, metrics))
+def measure(clients: int, requests: int, metrics: str, on_ray: bool) -> list[Table]:
+    """With `on_ray` in two replicas on a local Ray, of which one is killed in the middle."""
+    return asyncio.run(_measure(clients, requests, metrics, on_ray))
 
 
 def pictures() -> list[bytes]:
@@ -31,24 +34,27 @@ def pictures() -> list[bytes]:
     return files
 
 
-async def _start(client, metrics: str) -> subprocess.Popen:
+async def _start(client, metrics: str, on_ray: bool) -> subprocess.Popen:
     command = [sys.executable, "-m", "robust", "serve", "--metrics", metrics, "--port", str(PORT)]
+    command += ["--replicas", str(REPLICAS), "--ray"] if on_ray else []
     server = subprocess.Popen(command)
+    import httpx
+
     for _ in range(10 * START_S):
         try:
-            await client.get("/health")
+            (await client.get("/health")).raise_for_status()
             return server
-        except Exception:
+        except httpx.HTTPError:
             await asyncio.sleep(0.1)
     raise RuntimeError(f"The server did not answer within {START_S} s.")
 
 
-async def _measure(clients: int, requests: int, metrics: str) -> list[Table]:
+async def _measure(clients: int, requests: int, metrics: str, on_ray: bool) -> list[Table]:
     import httpx
 
     files, waits, failed = pictures(), [], 0
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{PORT}", timeout=30) as client:
-        server = await _start(client, metrics)
+        server = await _start(client, metrics, on_ray)
         left = iter(range(requests + 100))
 
         async def work() -> None:
@@ -63,6 +69,7 @@ async def _measure(clients: int, requests: int, metrics: str) -> list[Table]:
         began = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(clients)))
         took = time.perf_counter() - began
+        killed = await _kill_one(client, files, clients) if on_ray else []
         lost = await _stop_in_the_middle(client, server, files, clients)
     rows = [
         ["requests", f"{len(waits):,}"],
@@ -70,13 +77,49 @@ async def _measure(clients: int, requests: int, metrics: str) -> list[Table]:
         ["requests a second", f"{(requests + 100) / took:.0f}"],
         ["p50", f"{1000 * np.percentile(waits, 50):.0f} ms"],
         ["p99", f"{1000 * np.percentile(waits, 99):.0f} ms"],
+        *killed,
         ["taken in and not answered when stopped", str(lost)],
     ]
-    return [Table(f"robust serve --metrics {metrics}, {clients} clients", ["what", "measured"], rows)]
+    title = f"robust serve --metrics {metrics}{f' --ray, {REPLICAS} replicas' if on_ray else ''}, {clients} clients"
+    return [Table(title, ["what", "measured"], rows)]
+
+
+async def _kill_one(client, files: list[bytes], clients: int) -> list[list[str]]:
+    """Rows: what clients notice when a replica is killed while they ask, and how soon there are all again."""
+    outcomes: list[int] = []
+    over = asyncio.Event()
+
+    async def work(i: int) -> None:
+        while not over.is_set():
+            outcomes.append((await client.post("/v1/judge", content=files[i % len(files)])).status_code)
+
+    asking = [asyncio.create_task(work(i)) for i in range(clients)]
+    before = await _processes(client)
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    began = time.perf_counter()
+    while len(await _processes(client) - {victim}) < REPLICAS and time.perf_counter() - began < START_S:
+        await asyncio.sleep(0.1)
+    took = time.perf_counter() - began
+    over.set()
+    await asyncio.gather(*asking)
+    failed = len(outcomes) - outcomes.count(200)
+    return [
+        ["one of them killed: requests until it was replaced", f"{len(outcomes):,}"],
+        ["… failed", str(failed)],
+        ["… all replicas answer again after", f"{took:.1f} s"],
+    ]
+
+
+async def _processes(client) -> set[int]:
+    """Those that answer, found by asking some times."""
+    answers = [await client.get("/health") for _ in range(8)]
+    return {answer.json()["process"] for answer in answers if answer.status_code == 200}
 
 
 async def _stop_in_the_middle(client, server: subprocess.Popen, files: list[bytes], clients: int) -> int:
     """SIGTERM while requests are under way; how many of those were cut off without an answer."""
+
     import httpx
 
     async def one(i: int) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 from functools import cache
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from robust.guard import Guard
 from robust.metrics import DeltaZ
+from robust.room.judge import Judge
 from robust.room.judging import JudgingThread
 from robust.room.limits import ROOM, SENDER, Limit
 from robust.room.store import Store, default_address
@@ -16,10 +18,10 @@ from robust.serving.source import GuardSource
 
 
 class Rooms:
-    """All rooms that this process serves; they are judged by one guard."""
+    """All rooms that this process serves; they are judged by one guard, on Ray at `ray_address` where there is one."""
 
-    def __init__(self, store: Store, source: GuardSource):
-        self.store = store
+    def __init__(self, store: Store, source: GuardSource, ray_address: str | None = None):
+        self.store, self.ray_address = store, ray_address
         self.senders, self.rooms = Limit(*SENDER), Limit(*ROOM)
         self.waiters: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
         self.ready = threading.Event()
@@ -27,12 +29,21 @@ class Rooms:
         self.worker = JudgingThread(store, self._load, self._judged)
         self.worker.start()
 
-    def _load(self) -> Guard:
+    def _load(self) -> Judge:
         try:
-            self.guard = self.source.load()
+            guard = self.source.load()
+            judge = self._judge(guard)
+            self.guard = guard
+            return judge
         finally:
             self.ready.set()
-        return self.guard
+
+    def _judge(self, guard: Guard) -> Judge:
+        if not self.ray_address:
+            return Judge(guard)
+        from robust.room.judge_ray import RayJudge
+
+        return RayJudge(guard, self.ray_address)
 
     def _judged(self, numbers: list[int]) -> None:
         for number in numbers:
@@ -70,7 +81,18 @@ class Rooms:
         }
 
 
+_opened: list[Rooms] = []
+
+
 @cache
 def rooms(source: GuardSource) -> Rooms:
-    """The rooms of this process; the first call opens the database and starts the judging."""
-    return Rooms(Store(default_address()), source)
+    """The rooms of this process; the first call opens the database and starts the judging, on ROBUST_RAY if it is set:
+    a cluster's address, or "local"."""
+    _opened.append(Rooms(Store(default_address()), source, os.environ.get("ROBUST_RAY")))
+    return _opened[-1]
+
+
+def stop_rooms() -> None:
+    """End the judging, where it began."""
+    for one in _opened:
+        one.worker.stop()

@@ -3,16 +3,13 @@
 import logging
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import torch
 
-import robust
 from robust.serving.batch import BatchError, Shards, score_files
+from robust.serving.cluster import NoCluster, connect
 from robust.serving.source import GuardSource
-
-OBJECT_STORE = 256 * 2**20  # bytes: what travels is paths and scores, never images
 
 
 def on_ray(source: GuardSource, shards: Shards, address: str, workers: int | None) -> Iterator[tuple[int, pa.Table]]:
@@ -24,12 +21,10 @@ def on_ray(source: GuardSource, shards: Shards, address: str, workers: int | Non
     `workers` defaults to the number of CPUs. A shard whose worker dies is scored again. Raises BatchError when there
     is no Ray, or none at that address.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read at the import
     try:
-        import ray
-    except ImportError:
-        raise BatchError('Ray is not installed: pip install "ray[data]"') from None
-    connect(ray, address)
+        ray = connect(address, "data")
+    except NoCluster as error:
+        raise BatchError(str(error)) from None
     try:
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # the run reports itself
         context = ray.data.DataContext.get_current()
@@ -46,22 +41,6 @@ def on_ray(source: GuardSource, shards: Shards, address: str, workers: int | Non
             yield row["number"], pa.ipc.open_stream(row["table"]).read_all()
     finally:
         ray.shutdown()
-
-
-def connect(ray, address: str) -> None:
-    """Join the cluster, or start a local Ray, which reaches nothing beyond this machine."""
-    options = {"configure_logging": True, "logging_level": logging.ERROR, "log_to_driver": False}
-    if address == "local":
-        options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
-        options["runtime_env"] = {
-            "env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(robust.__file__).parent.parent), os.getcwd()])}
-        }
-    else:
-        options["runtime_env"] = {"py_modules": [str(Path(robust.__file__).parent)]}
-    try:
-        ray.init(address, **options)
-    except Exception as error:  # Ray has no common class for what can go wrong here
-        raise BatchError(f"Ray did not start or answer ({address}): {error}") from None
 
 
 class ShardScorer:

@@ -9,14 +9,23 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
 import torch
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    generate_latest,
+)
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -122,12 +131,13 @@ class Service:
             self.drift.labels(known).set(known == state)
 
 
-def http_app(guard: Guard) -> Starlette:
-    """The ASGI app of a guard."""
+def http_app(guard: Guard, counted: Callable[[], Awaitable[list[Metric]]] | None = None) -> Starlette:
+    """The ASGI app of a guard. `counted` gives what /metrics tells, where that is more than this app's own."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.service = service = Service(guard)
+        app.state.counted = counted
         # Small batches gain nothing from a second thread, and the other core reads pictures. A collection among torch's
         # half a million objects would hold up whoever comes just then.
         torch.set_num_threads(1)
@@ -190,11 +200,23 @@ async def _files(request: Request) -> list[tuple[str, bytes]]:
 
 
 async def health(request: Request) -> Response:
-    return JSONResponse({"status": "ok", "waiting": request.app.state.service.waiting})
+    return JSONResponse({"status": "ok", "waiting": request.app.state.service.waiting, "process": os.getpid()})
 
 
 async def metrics(request: Request) -> Response:
-    return Response(generate_latest(request.app.state.service.registry), media_type=CONTENT_TYPE_LATEST)
+    state = request.app.state
+    told = _Counted(await state.counted()) if state.counted else state.service.registry
+    return Response(generate_latest(told), media_type=CONTENT_TYPE_LATEST)
+
+
+@dataclass
+class _Counted:
+    """What generate_latest reads, in place of a registry."""
+
+    families: list[Metric]
+
+    def collect(self) -> list[Metric]:
+        return self.families
 
 
 async def openapi(request: Request) -> Response:
@@ -230,6 +252,9 @@ async def openapi(request: Request) -> Response:
         },
     }  # fmt: skip
     paths = {"/v1/judge": {"post": post}}
-    for path, words_ in {"/health": "Whether it answers", "/metrics": "Counters for Prometheus"}.items():
+    for path, words_ in {
+        "/health": "Whether it answers, and which process does",
+        "/metrics": "Counters for Prometheus",
+    }.items():
         paths[path] = {"get": {"summary": words_, "responses": {"200": {"description": words_}}}}
     return JSONResponse({"openapi": "3.1.0", "info": {"title": "Robust", "version": "1"}, "paths": paths})

@@ -1,6 +1,7 @@
 """The guard over HTTP, as a client of another language sees it."""
 
 import io
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -87,7 +88,7 @@ def test_prometheus_counts_pictures_refusals_and_waits(client):
     assert value('robust_refusals_total{metric="vae_loss"}') == before + 1
     assert value("robust_request_seconds_count") > 0
     assert value('robust_drift{state="collecting"}') + value('robust_drift{state="no drift"}') + value('robust_drift{state="drift"}') == 1  # fmt: skip
-    assert client.get("/health").json() == {"status": "ok", "waiting": 0}
+    assert client.get("/health").json() == {"status": "ok", "waiting": 0, "process": os.getpid()}
 
 
 def test_the_description_names_every_field_of_a_row(client):

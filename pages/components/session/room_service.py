@@ -1,6 +1,9 @@
 """The room of this server: what the page *Room* and the phones' routes share."""
 
+import contextlib
 import importlib.util
+import sys
+from collections.abc import AsyncIterator
 
 
 def has_rooms() -> bool:
@@ -25,3 +28,11 @@ def routes() -> list:
     from robust.room.routes import room_routes
 
     return room_routes(rooms)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app) -> AsyncIterator[None]:
+    """Of the server: when it ends, so does the judging of rooms, and a Ray of its own."""
+    yield
+    if service := sys.modules.get("robust.room.service"):  # it was needed
+        service.stop_rooms()
