@@ -3,6 +3,7 @@
 Streamlit runs this file twice: once as the module that serves the app, and, as the script, for every visitor's run.
 """
 
+import os
 from pathlib import Path
 
 import streamlit as st
@@ -38,6 +39,11 @@ def run_script() -> None:
 if __name__ == "__main__":
     run_script()
 else:
+    # Read when torch and NumPy are imported, which is later. One picture is judged as fast by one core, and their threads,
+    # which wait busily for each other, would take the cores of other visitors.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
     from pages.components.session.hosted import middleware
     from pages.components.session.room_service import lifespan, routes
 

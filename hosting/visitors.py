@@ -8,6 +8,7 @@ import asyncio
 import base64
 import io
 import json
+import math
 import random
 import time
 import urllib.request
@@ -19,6 +20,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 EVERY_S = 10.0
+PARTS = 6
 PAD = 280
 
 
@@ -38,8 +40,7 @@ class Visitor:
         self.address, self.randomness = address, random.Random(number)
         self.pad, self.waits, self.errors = None, [], 0
 
-    async def stay(self, until: float, first: float) -> None:
-        await asyncio.sleep(first)
+    async def stay(self, until: float) -> None:
         url = self.address.replace("http", "ws", 1) + "/_stcore/stream"
         try:
             async with websockets.connect(url, subprotocols=["streamlit"], max_size=None) as socket:
@@ -78,21 +79,28 @@ def memory_mb(pid: int) -> float:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
-async def measure(address: str, pid: int, visitors: int, seconds: float) -> str:
-    idle = memory_mb(pid)
-    guests = [Visitor(address, number) for number in range(visitors)]
+async def measure(address: str, pid: int, visitors: int, seconds: float, each: float) -> str:
+    """So many visitors at once; after `each` seconds a visitor leaves, and another comes."""
+    guests: list[Visitor] = []
     until = time.monotonic() + seconds + EVERY_S
-    stays = [asyncio.create_task(guest.stay(until, EVERY_S * i / visitors)) for i, guest in enumerate(guests)]
-    await asyncio.sleep(seconds / 2)
-    half = memory_mb(pid)
-    await asyncio.gather(*stays)
-    busy = memory_mb(pid)
-    await asyncio.sleep(3)
+
+    async def one_after_the_other(first: float) -> None:
+        await asyncio.sleep(first)
+        while time.monotonic() < until - EVERY_S:
+            guests.append(guest := Visitor(address, len(guests)))
+            await guest.stay(min(until, time.monotonic() + each))
+
+    coming = [asyncio.create_task(one_after_the_other(EVERY_S * i / visitors)) for i in range(visitors)]
+    memory = [memory_mb(pid)]
+    for _ in range(PARTS):
+        await asyncio.sleep(seconds / PARTS)
+        memory.append(memory_mb(pid))
+    await asyncio.gather(*coming)
     waits, errors = np.concatenate([guest.waits for guest in guests]), sum(guest.errors for guest in guests)
-    memory = f"{idle:.0f} MB before, {half:.0f} half way, {busy:.0f} at the end, {memory_mb(pid):.0f} after they left"
     return (
-        f"{visitors} visitors, {len(waits)} drawings, {errors} errors: p50 {np.percentile(waits, 50):.2f} s, "
-        f"p95 {np.percentile(waits, 95):.2f} s to the end of the run; {memory}"
+        f"{visitors} visitors at once, {len(guests)} in all, {len(waits)} drawings, {errors} errors: p50 {np.percentile(waits, 50):.2f} s, "
+        f"p95 {np.percentile(waits, 95):.2f} s to the end of the run; memory from start to end, {PARTS} times: "
+        f"{', '.join(f'{mb:.0f}' for mb in memory)} MB"
     )
 
 
@@ -102,10 +110,12 @@ def main() -> None:
     parser.add_argument("pid", type=int)
     parser.add_argument("--visitors", type=int, nargs="+", default=[10, 25, 50])
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--each", type=float, default=math.inf)
     options = parser.parse_args()
     urllib.request.urlopen(options.address).close()
     for visitors in options.visitors:
-        print(asyncio.run(measure(options.address, options.pid, visitors, options.seconds)), flush=True)
+        told = measure(options.address, options.pid, visitors, options.seconds, options.each)
+        print(asyncio.run(told), flush=True)
 
 
 if __name__ == "__main__":

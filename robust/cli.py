@@ -350,8 +350,11 @@ def benchmark():
 
 @benchmark.command("visitors")
 @click.option("--visitors", default="10,25,50", show_default=True, help="How many at once, one number after the other.")
-@click.option("--seconds", default=60, show_default=True, type=click.IntRange(20), help="How long they stay.")
-def benchmark_visitors(visitors, seconds):
+@click.option("--seconds", default=60, show_default=True, type=click.IntRange(20), help="How long it takes.")
+@click.option(
+    "--each", default=None, type=click.IntRange(20), help="Seconds that a visitor stays, until another comes. [all]"
+)
+def benchmark_visitors(visitors, seconds, each):
     """Visitors of the app who each draw something new every ten seconds: waits, errors, memory. In a clone of the project."""
     import subprocess
 
@@ -362,6 +365,7 @@ def benchmark_visitors(visitors, seconds):
         raise click.ClickException("Run it where the project lies: hosting/visitors.py is not here.")
     with running_app(Path("app.py")) as (address, pid):
         numbers = ["--visitors", *visitors.split(","), "--seconds", str(seconds)]
+        numbers += ["--each", str(each)] if each else []
         subprocess.run([sys.executable, client, address, str(pid), *numbers], check=True)
 
 

@@ -129,29 +129,33 @@ class Judge:
         self.reference, self.by_class = reference, by_class
         self.choices: dict[str, Choice] = {name: FPR(DEFAULT_FPR) for name in self.metrics}
         joined = [metric.name for metric in metrics if metric.parts]
-        self._choose(thresholds or {}, rule or (joined[0] if joined else ANY))
+        self._choose(self.choices | dict(thresholds or {}), rule or (joined[0] if joined else ANY))
 
-    def _choose(self, thresholds: Choices, rule: str) -> None:
+    def _choose(self, thresholds: Choices, rule: str, kept: Rule | None = None) -> None:
+        """What is not chosen anew stays as it is in `kept`."""
         names = list(self.metrics)
         check_names(thresholds, names)
         self.choices = self.choices | dict(thresholds)
         for name, choice in thresholds.items():
             _check_fpr(name, choice, len(self.reference[name]))
         sides = {name: metric.refuses for name, metric in self.metrics.items()}
-        values = {name: threshold_value(self.choices[name], self.reference[name], sides[name]) for name in names}
-        promised = [name for name in names if self.by_class and isinstance(self.choices[name], Promise)]
+        values = {name: threshold_value(self.choices[name], self.reference[name], sides[name]) for name in thresholds}
+        promised = [name for name in thresholds if self.by_class and isinstance(self.choices[name], Promise)]
         predictions = self.reference.get("prediction")
         classes = {
             name: class_thresholds(self.reference[name], predictions, self.choices[name], sides[name])
             for name in promised
             if predictions is not None
         }
+        if kept:
+            values = kept.thresholds | values
+            classes = {name: kept.by_class[name] for name in kept.by_class if name not in thresholds} | classes
         self.rule = Rule(values, sides, rule_name(rule, names), classes)
 
     def with_thresholds(self, thresholds: Choices, rule: str | None = None) -> "Judge":
         """The same metrics under other thresholds; what is not given stays as it is."""
         other = copy.copy(self)
-        other._choose(thresholds, rule or self.rule.decides)
+        other._choose(thresholds, rule or self.rule.decides, self.rule)
         return other
 
     def with_reference(self, reference: dict[str, np.ndarray]) -> "Judge":

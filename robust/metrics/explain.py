@@ -51,7 +51,7 @@ def walk(metric: DeltaZ, pixels: Tensor, prediction: int, steps: int = 48, beyon
     `beyond` more past it, so that P = steps + beyond + 1.
     """
     image = pixels.unsqueeze(0)
-    found = metric.search(image, torch.tensor([prediction]))
+    found = metric.search_again(pixels, prediction)
     delta_z, reached = float(found.delta_z[0]), int(found.reached[0])
     moves = 0 < delta_z < float("inf")
     fractions = torch.arange(steps + beyond + 1 if moves else 1) / steps

@@ -1,7 +1,7 @@
 """A guard over HTTP: `python -m robust serve --guard FOLDER`.
 
 POST /v1/judge takes a picture file, or several as multipart/form-data, and gives the rows that `python -m robust score`
-prints. Requests that come at the same time are judged together, by one thread; results do not depend on that.
+prints. Requests that come at the same time are judged together; results do not depend on that.
 GET /health, /metrics (Prometheus) and /openapi.json.
 """
 
@@ -35,11 +35,11 @@ from robust.guard import Guard
 from robust.inputs.decode import UnusableImage
 from robust.judge import Report
 from robust.serving.drift import DriftWatch
+from robust.serving.together import Together
 
 MOST_BYTES = 20_000_000  # of a request
 MOST_FILES = 64  # in a request
 MOST_WAITING = 256  # pictures; beyond, clients are told to come back
-BATCH = 32
 DECODE_S = 10.0  # a picture that takes longer to read is not read
 DECODERS = 2
 STATES = ("collecting", "no drift", "drift")
@@ -53,20 +53,13 @@ class Refused(Exception):
         self.status, self.sentence = status, sentence
 
 
-@dataclass
-class _Waiting:
-    pixels: torch.Tensor
-    answer: asyncio.Future
-
-
 class Service:
-    """The guard, the queue before it, and what is counted."""
+    """The guard, what waits for it, and what is counted."""
 
     def __init__(self, guard: Guard):
         self.guard = guard
-        self.queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self.together = Together(guard.inspect_prepared)
         self.decoders = ThreadPoolExecutor(DECODERS, "decode")
-        self.judging = ThreadPoolExecutor(1, "judge")
         self.counting = ThreadPoolExecutor(1, "count", initializer=importlib.import_module, initargs=("scipy.stats",))
         self.counting.submit(time.monotonic).result()  # the import, before the first request
         self.watch = DriftWatch(guard)
@@ -78,24 +71,6 @@ class Service:
         self.seconds = Histogram("robust_request_seconds", "From request to answer", registry=self.registry)
         self.drift = Gauge("robust_drift", "Whether what arrives differs from the test set", ["state"], registry=self.registry)  # fmt: skip
         Gauge("robust_waiting", "Pictures that wait", registry=self.registry).set_function(lambda: self.waiting)
-
-    async def judge_for_ever(self) -> None:
-        """Take what waits, as a batch, until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            batch = [await self.queue.get()]
-            while len(batch) < BATCH and not self.queue.empty():
-                batch.append(self.queue.get_nowait())
-            images = torch.stack([one.pixels for one in batch])
-            try:
-                reports = await loop.run_in_executor(self.judging, self.guard.inspect_prepared, images)
-            except Exception as error:  # the owner's classifier may raise anything
-                for one in batch:
-                    one.answer.set_exception(Refused(500, f"The classifier failed: {type(error).__name__}."))
-                continue
-            for one, report in zip(batch, reports):
-                if not one.answer.cancelled():
-                    one.answer.set_result(report)
 
     async def row(self, name: str, content: bytes) -> dict:
         """The row of one picture file, as `score` has it."""
@@ -109,9 +84,7 @@ class Service:
                 prepared = await asyncio.wait_for(asyncio.shield(reading), DECODE_S)
             except TimeoutError:
                 raise UnusableImage("The picture takes too long to read.") from None
-            one = _Waiting(prepared.pixels, loop.create_future())
-            await self.queue.put(one)
-            report = await one.answer
+            report = await self.judged(prepared.pixels)
         except UnusableImage as error:
             self.unusable.inc()
             return {"path": name, "error": str(error)}
@@ -119,6 +92,12 @@ class Service:
             self.waiting -= 1
         loop.run_in_executor(self.counting, self.count, report)
         return {"path": name} | report.as_json()
+
+    async def judged(self, pixels: torch.Tensor) -> Report:
+        try:
+            return await asyncio.wrap_future(self.together.submit(pixels))
+        except Exception as error:  # the owner's classifier may raise anything
+            raise Refused(500, f"The classifier failed: {type(error).__name__}.") from error
 
     def count(self, report: Report) -> None:
         """In a thread of its own: the watch's tests take a while, now and then."""
@@ -144,11 +123,9 @@ def http_app(guard: Guard, counted: Callable[[], Awaitable[list[Metric]]] | None
         cv2.setNumThreads(1)
         gc.collect()
         gc.freeze()
-        working = asyncio.create_task(service.judge_for_ever())
         yield
         while service.waiting:  # what was taken in is answered
             await asyncio.sleep(0.01)
-        working.cancel()
 
     routes = [
         Route("/v1/judge", judge, methods=["POST"]),

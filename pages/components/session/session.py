@@ -31,6 +31,7 @@ from robust.inputs.prepare import Prepared
 from robust.metrics.registry import metric_class
 from robust.models.store import OWN, worlds
 from robust.serving.source import GuardSource
+from robust.serving.together import Together
 
 PREFERRED_COMPARISONS = ("fashion-mnist", "mnist")
 PRESETS = {  # operating points of a metric, of δz and VAE loss those that were published: label -> share of the reference refused
@@ -112,8 +113,8 @@ def default_guard() -> Guard:
 @st.cache_resource(show_spinner="Loading the nets …")
 def _loaded(name: str) -> Guard:
     guard = (given_guards().get(name) or GuardSource(name)).load()
-    # Streamlit collects all garbage after every run of a script. Among torch's half a million objects, which never go
-    # away, that takes 0.2 s of every run, for every visitor: so they are left out of it from now on.
+    # Now and then Python collects all garbage: among torch's half a million objects, which never go away, in 0.2 s. So
+    # what is there now is left out of it from here on.
     gc.collect()
     gc.freeze()
     return guard
@@ -220,9 +221,14 @@ def judge(picture: bytes) -> tuple[Prepared, Report]:
 
 @remembered
 def _judge(world: str, picture: bytes) -> tuple[Prepared, Report]:
-    guard = _loaded(world)
-    prepared = guard.prepare(picture)
-    return prepared, guard.inspect_prepared(prepared.pixels.unsqueeze(0))[0]
+    prepared = _loaded(world).prepare(picture)
+    return prepared, _together(world).submit(prepared.pixels).result()
+
+
+@st.cache_resource(show_spinner=False)
+def _together(world: str) -> Together:
+    """All visitors' pictures at once: a search for δz by each visitor's own thread would make them wait for each other."""
+    return Together(_loaded(world).inspect_prepared)
 
 
 def good_examples() -> list[str]:
