@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from http.cookies import SimpleCookie
 
-VISITORS = 60  # as many as two cores serve within a second; `benchmark visitors` measures it
+VISITORS = 100  # as many as two cores serve within a second; `benchmark visitors` measures it
 PICTURES = 30
 PLACE_KEPT_S = 30.0  # of somebody in the queue who does not ask again
 ASK_AGAIN_S = 5
