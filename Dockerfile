@@ -18,7 +18,7 @@ RUN python -m compileall -q app.py pages robust
 RUN mkdir /data && chown robust /data
 USER robust
 # Nothing is written but rooms: into /data where no ROBUST_DATABASE is given. The rest may be read-only.
-ENV ROBUST_HOSTED=1 XDG_DATA_HOME=/data PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 OMP_NUM_THREADS=2
+ENV ROBUST_HOSTED=1 XDG_DATA_HOME=/data PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 VOLUME /data
 EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \

@@ -130,6 +130,15 @@ def test_the_length_of_the_walk_is_delta_z(guard, walked):
         assert torch.allclose(stretches, stretches.mean(), rtol=1e-2)
 
 
+def test_why_a_picture_was_refused_costs_no_second_search(guard, walked, monkeypatch):
+    metric, pixels = guard.metrics["delta_z"], walked[0].pixels
+    searched = walk(metric, pixels, walked[0].prediction)
+    report = guard.inspect_prepared(torch.stack([pixels, walked[1].pixels]))[0]
+    monkeypatch.setattr(metric, "search", lambda *_: pytest.fail("searched again"))
+    found = walk(metric, report.pixels, report.prediction)
+    assert torch.equal(found.latents, searched.latents)
+
+
 def test_a_walk_may_end_where_it_starts(guard, standing):
     way = walk(guard.metrics["delta_z"], standing.pixels, standing.prediction)
     assert way.delta_z == 0 and way.flip == 0 and len(way.images) == 1
