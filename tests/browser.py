@@ -1,7 +1,7 @@
 """For end-to-end tests: an app under `streamlit run`, and headless Chromium to look at it.
 
-`streamlit_app(script)` is a context manager that yields the app's address. `chromium` and `page` are pytest fixtures;
-they skip the test where there is no Chromium.
+`streamlit_app(script)` is a context manager that yields the app's address. `chromium`, `page` and `visit` are pytest
+fixtures; they skip the test where there is no Chromium.
 """
 
 import os
@@ -85,3 +85,29 @@ def page(chromium):
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, has_touch=True)
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def visit(page, address):
+    """Opens a link and waits until its plots stand; at the end, no page may have thrown an error."""
+    from playwright.sync_api import expect
+
+    page.set_default_timeout(60_000)
+    expect.set_options(timeout=30_000)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+
+    def go(link: str):
+        page.goto(f"{address}/{link}")
+        page.locator(".fpr b").first.get_by_text("%").wait_for()
+        idle(page)
+        return page
+
+    yield go
+    assert errors == []
+
+
+def idle(page) -> None:
+    """Waits until the server has answered."""
+    page.wait_for_timeout(300)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()

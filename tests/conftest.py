@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from browser import address, chromium, page  # noqa: F401  (fixtures)
+from browser import address, chromium, page, visit  # noqa: F401  (fixtures)
 from tiny_worlds import make_worlds
 
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from browser import idle
 from playwright.sync_api import Page, expect
 
 from pages.components.widgets.live import in_hundred
@@ -19,26 +20,9 @@ SHIPPED = 20  # of each class
 
 
 @pytest.fixture
-def visit(page: Page, address):
-    page.set_default_timeout(60_000)
-    expect.set_options(timeout=30_000)
-    errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-
-    def go(link: str) -> Page:
-        page.set_viewport_size({"width": 1366, "height": 2600})  # all of the page, so that the hand reaches everything
-        page.goto(f"{address}/{link}")
-        page.locator(".fpr b").first.get_by_text("%").wait_for()
-        idle(page)
-        return page
-
-    yield go
-    assert errors == []
-
-
-def idle(page: Page) -> None:
-    page.wait_for_timeout(300)
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+def visit(page: Page, visit):
+    page.set_viewport_size({"width": 1366, "height": 2600})  # all of the page, so that the hand reaches everything
+    return visit
 
 
 def next_frames(page: Page) -> None:

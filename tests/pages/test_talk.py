@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from browser import idle
 from playwright.sync_api import Page, expect
 
 from robust import Guard
@@ -26,11 +27,6 @@ def talk(page: Page, address):
 
 def sentence(page: Page):
     return page.locator(".talk .sentence")
-
-
-def idle(page: Page) -> None:
-    page.wait_for_timeout(300)
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from browser import idle
 from playwright.sync_api import Page, expect
 
 from robust import Guard
@@ -15,29 +16,6 @@ WORLD = Guard.load()
 METRICS = WORLD.metrics
 SIDES = {name: metric.refuses for name, metric in METRICS.items()}
 LINK = {"delta_z": 0.31, "vae_loss": 131.27}
-
-
-@pytest.fixture
-def visit(page: Page, address):
-    """Opens a link and waits for the plots; at the end, no page may have thrown an error."""
-    page.set_default_timeout(60_000)
-    expect.set_options(timeout=30_000)
-    errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-
-    def go(link: str) -> Page:
-        page.goto(f"{address}/{link}")
-        page.locator(".fpr b").first.get_by_text("%").wait_for()
-        idle(page)
-        return page
-
-    yield go
-    assert errors == []
-
-
-def idle(page: Page) -> None:
-    page.wait_for_timeout(300)
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
 
 def plot(page: Page, metric: str):
