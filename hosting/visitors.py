@@ -53,16 +53,18 @@ class Visitor:
         except Exception:
             self.errors += 1
 
-    async def run(self, socket, drawing: dict | None) -> None:
-        """One run of the script, to its end."""
+    async def run(self, socket, drawing: dict | None) -> list[bytes]:
+        """One run of the script, to its end: what it sent."""
         message = BackMsg()
         message.rerun_script.query_string = ""
         if drawing:
             state = message.rerun_script.widget_states.widgets.add()
             state.id, state.json_value = self.pad, json.dumps(drawing)
         await socket.send(message.SerializeToString())
+        received = []
         while True:
-            found = ForwardMsg.FromString(await asyncio.wait_for(socket.recv(), 60))
+            received.append(await asyncio.wait_for(socket.recv(), 60))
+            found = ForwardMsg.FromString(received[-1])
             kind = found.WhichOneof("type")
             if kind == "delta" and found.delta.new_element.WhichOneof("type") == "bidi_component":
                 component = found.delta.new_element.bidi_component
@@ -71,7 +73,7 @@ class Visitor:
             if kind == "delta" and found.delta.new_element.WhichOneof("type") == "exception":
                 self.errors += 1
             if kind == "script_finished":
-                return
+                return received
 
 
 def memory_mb(pid: int) -> float:
