@@ -129,18 +129,19 @@ class Judge:
         self.reference, self.by_class = reference, by_class
         self.choices: dict[str, Choice] = {name: FPR(DEFAULT_FPR) for name in self.metrics}
         joined = [metric.name for metric in metrics if metric.parts]
-        self._choose(self.choices | dict(thresholds or {}), rule or (joined[0] if joined else ANY))
+        self._choose(thresholds or {}, rule or (joined[0] if joined else ANY))
 
     def _choose(self, thresholds: Choices, rule: str, kept: Rule | None = None) -> None:
         """What is not chosen anew stays as it is in `kept`."""
         names = list(self.metrics)
+        anew = thresholds if kept else names
         check_names(thresholds, names)
         self.choices = self.choices | dict(thresholds)
         for name, choice in thresholds.items():
             _check_fpr(name, choice, len(self.reference[name]))
         sides = {name: metric.refuses for name, metric in self.metrics.items()}
-        values = {name: threshold_value(self.choices[name], self.reference[name], sides[name]) for name in thresholds}
-        promised = [name for name in thresholds if self.by_class and isinstance(self.choices[name], Promise)]
+        values = {name: threshold_value(self.choices[name], self.reference[name], sides[name]) for name in anew}
+        promised = [name for name in anew if self.by_class and isinstance(self.choices[name], Promise)]
         predictions = self.reference.get("prediction")
         classes = {
             name: class_thresholds(self.reference[name], predictions, self.choices[name], sides[name])
