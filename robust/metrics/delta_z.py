@@ -53,7 +53,7 @@ class DeltaZ(Metric):
         self.generator = generator.eval()
         self.inverter = inverter.eval()
         self.has_gradients = has_gradients
-        self.latest: OrderedDict[bytes, SearchResult] = OrderedDict()
+        self.latest: OrderedDict[tuple[bytes, int], SearchResult] = OrderedDict()
 
     def search(self, images: Tensor, predictions: Tensor) -> SearchResult:
         """The whole result of the search, for pages that show the walk from I(x) to z*."""
@@ -86,5 +86,5 @@ class DeltaZ(Metric):
             self.latest.popitem(last=False)
 
 
-def _key(image: Tensor, prediction: int) -> bytes:
-    return hashlib.sha256(image.contiguous().numpy().tobytes() + bytes([prediction % 256, prediction // 256])).digest()
+def _key(image: Tensor, prediction: int) -> tuple[bytes, int]:
+    return hashlib.sha256(image.contiguous().numpy().tobytes()).digest(), prediction

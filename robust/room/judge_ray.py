@@ -11,24 +11,21 @@ TRIES = 5  # each on another replica, where one dies
 ANSWER_S = 60.0
 
 
-class RayJudge:
+class RayJudge(Judge):
     """What Judge does, a part of the drawings by each replica. One that dies is replaced, and its part is judged again."""
 
     def __init__(self, guard: Guard, address: str, replicas: int | None = None):
         """`address` as in `cluster.connect`; one replica for each CPU unless told otherwise. Raises NoCluster."""
+        super().__init__(guard)
         self.ray = connect(address, "serve")
         from ray import serve
 
         self.replicas = replicas_for(self.ray, replicas)
         self.at_once = (QUICK * self.replicas, SLOW * self.replicas)
-        self.delta_z = Judge(guard).delta_z
         deployment = serve.deployment(
             Replica, name=NAME, num_replicas=self.replicas, max_ongoing_requests=2, ray_actor_options={"num_cpus": 1}
         )
         self.handle = serve.run(deployment.bind(guard), name=NAME, route_prefix=None)
-
-    def has_slow(self) -> bool:
-        return self.delta_z is not None
 
     def close(self) -> None:
         """Leave the cluster; a local one ends."""

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import threading
-from functools import cache
 
 import numpy as np
 
@@ -81,18 +80,19 @@ class Rooms:
         }
 
 
-_opened: list[Rooms] = []
+_lock, _opened = threading.Lock(), {}
 
 
-@cache
 def rooms(source: GuardSource) -> Rooms:
     """The rooms of this process; the first call opens the database and starts the judging, on ROBUST_RAY if it is set:
     a cluster's address, or "local"."""
-    _opened.append(Rooms(Store(default_address()), source, os.environ.get("ROBUST_RAY")))
-    return _opened[-1]
+    with _lock:  # the speaker's page and the first phone may ask at the same moment
+        if source not in _opened:
+            _opened[source] = Rooms(Store(default_address()), source, os.environ.get("ROBUST_RAY"))
+        return _opened[source]
 
 
 def stop_rooms() -> None:
     """End the judging, where it began."""
-    for one in _opened:
+    for one in _opened.values():
         one.worker.stop()
