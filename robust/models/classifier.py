@@ -199,7 +199,7 @@ class AnyClassifier:
             return self._output(images)
         except Exception as error:  # whatever the caller's classifier raises
             mistake = error
-        if self.module is None and not hasattr(self.classifier, "predict_proba"):
+        if not hasattr(self.classifier, "predict_proba"):
             try:
                 self.layout = "NHWC"
                 return self._output(images)
@@ -231,14 +231,15 @@ class AnyClassifier:
         return rows
 
     def _called(self, images: Tensor):
-        if self.module is not None:
-            return self._module_called(images.to(self.device))
+        placed = images if self.layout == "NCHW" else images.movedim(1, 3)
+        if self.module is not None:  # Keras on torch, too, whose models are torch modules
+            return self._module_called(placed.to(self.device))
         if hasattr(self.classifier, "predict_proba"):
             return self.classifier.predict_proba(images.flatten(1).numpy())
         if hasattr(self.classifier, "get_inputs"):  # ONNX Runtime
             return self._session_called(images)
         if callable(self.classifier):
-            return self.classifier(images if self.layout == "NCHW" else images.movedim(1, 3))
+            return self.classifier(placed)
         return self._one_hot(self.classifier.predict(images.flatten(1).numpy()))
 
     def _module_called(self, images: Tensor):

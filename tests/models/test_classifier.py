@@ -41,6 +41,18 @@ class Keras:
         return SimpleNamespace(numpy=lambda: found, ndim=2)
 
 
+class KerasOnTorch(nn.Module):
+    """A Keras model where torch is its backend: a torch module, channels last."""
+
+    def __init__(self, lenet):
+        super().__init__()
+        self.lenet = lenet
+
+    def forward(self, images):
+        assert images.shape[3] == 1, "expected channels last"
+        return self.lenet(images.movedim(3, 1))
+
+
 class Session:
     """What ONNX Runtime's InferenceSession shows of itself."""
 
@@ -73,6 +85,7 @@ KINDS = {
     "probabilities of two digits": lambda net: lambda images: net(images).softmax(1).mul(100).round().div(100),
     "numpy": lambda net: lambda images: net(images).detach().numpy(),
     "Keras": Keras,
+    "Keras on torch": KerasOnTorch,
     "ONNX Runtime": lambda net: Session(net, ["N", 1, 28, 28]),
     "ONNX Runtime, channels last": lambda net: Session(net, ["N", 28, 28, 1]),
 }
