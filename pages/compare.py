@@ -1,16 +1,28 @@
 """Compare: the guard's metrics beside published ones, on every kind of input, as `benchmark detectors` measured them."""
 
+import html
+import math
+
 import plotly.graph_objects as go
 import streamlit as st
 
 from pages.components.session.navigation import enter_through_app
-from pages.components.session.session import Settings, default_guard, without_folders
-from pages.components.style.style import colour
+from pages.components.session.session import Settings, class_name, default_guard, without_folders
+from pages.components.style.style import as_data_url, colour
+from pages.components.widgets.metric_map import Column, Row, metric_map
 from robust import DamagedWorld
-from robust.evaluation.detectors import FIGURES, MORE_IS_BETTER, main_figure, read
+from robust.evaluation.detectors import read, slipped_pictures
+from robust.evaluation.figures import CHANGED, DRAWN, FIGURES, MORE_IS_BETTER, NONSENSE, WRONG, main_figure
 
 HARDEST = "omniglot"  # what the page starts with: drawn by hand, as visitors will
-SHORT_LIST = 12  # metrics in the chart before one asks for all
+SHORT_LIST = 12  # metrics in map and chart before one asks for all
+GROUPS = {CHANGED: "Spoilt test images", DRAWN: "Other hands", WRONG: "Errors"}
+SAID = {  # of the pictures that a metric gets wrong, by kind of set
+    NONSENSE: "{metric} accepts {share} of {set}",
+    CHANGED: "{metric} accepts {share} of {set} though they are misread",
+    DRAWN: "{metric} refuses {share} of those of {set} that are rightly read",
+    WRONG: "{metric} accepts {share} of all wrong answers",
+}
 ROLES = {  # marker, colour and sign before the name: shape tells them apart as well as colour
     "published": ("diamond", colour("curve-1"), "◆"),
     "default rule": ("star", colour("star"), "★"),
@@ -41,6 +53,71 @@ def shown_value(figure: str, value: float) -> str:
 
 def row_label(measured: dict, name: str) -> str:
     return f"<b>{label(measured, name)}</b>" if role(measured, name) else label(measured, name)
+
+
+def group_of(found: dict) -> str:
+    if found["kind"] != NONSENSE:
+        return GROUPS[found["kind"]]
+    if default_guard().contents.dataset != "mnist":
+        return "Nonsense"
+    return "Near: strokes" if found["near"] else "Far"
+
+
+def mean_auroc(measured: dict, name: str) -> float:
+    """Over all sets of nonsense: what map and metrics are ranked by."""
+    sets = measured["metrics"][name]["sets"]
+    areas = [sets[one]["auroc"][0] for one, found in measured["sets"].items() if found["kind"] == NONSENSE]
+    return sum(areas) / max(len(areas), 1)
+
+
+def is_cell(measured: dict, cell: tuple[str, str] | None) -> bool:
+    return cell is not None and cell[0] in measured["metrics"] and cell[1] in measured["sets"]
+
+
+def show_map(measured: dict) -> tuple[str, str]:
+    """The main figure of every metric on every set; the metric and the set whose cell was clicked last."""
+    sets = measured["sets"]
+    columns = [Column(name, one["title"], group_of(one), main_figure(one)[1]) for name, one in sets.items()]
+    columns.sort(key=lambda column: ["Near: strokes", "Far", "Nonsense", *GROUPS.values()].index(column.group))
+    ranked = sorted(measured["metrics"], key=lambda name: -mean_auroc(measured, name))
+    ranked.sort(key=lambda name: ["default rule", "published", ""].index(role(measured, name)))
+    every = st.session_state.get("all_metrics", False)
+    rows = []
+    for name in ranked if every else ranked[:SHORT_LIST]:
+        found = measured["metrics"][name]["sets"]
+        values = [found[column.key][main_figure(sets[column.key])[0]][0] for column in columns]
+        rows.append(Row(name, label(measured, name), [None if math.isnan(value) else value for value in values]))
+    start = HARDEST if HARDEST in sets else next(iter(sets))
+    chosen = st.session_state.get("compared_cell")
+    if not is_cell(measured, chosen):  # none yet, or one of another world
+        chosen = (measured["default_rule"], start)
+    st.html(
+        "<p class='say'>Per cent that each metric gets wrong when 5 % of good digits are refused: the stronger the colour, "
+        "the worse. Click a figure to see the pictures.</p>"
+    )
+    picked = metric_map("Metrics and kinds of input", columns, rows, chosen, key="compare_map")
+    if is_cell(measured, picked):
+        st.session_state.compared_cell = picked
+        st.rerun()  # so that the map, which came before the click, marks the cell
+    st.toggle(f"All {len(ranked)} metrics", key="all_metrics")
+    return chosen
+
+
+def show_slipped(measured: dict, metric: str, name: str) -> None:
+    """Some of the pictures of a set that a metric gets wrong, with what the classifier reads in them."""
+    found = measured["sets"][name]
+    share = measured["metrics"][metric]["sets"][name][main_figure(found)[0]][0]
+    title, what = html.escape(measured["metrics"][metric]["title"]), html.escape(found["title"])
+    pictures = slipped_pictures(default_guard().contents.folder, measured, metric, name)
+    figures = "".join(
+        f"<figure><img class='pixels' src='{as_data_url(picture)}' alt=''>"
+        f"<figcaption>read as {html.escape(class_name(read_as))}</figcaption></figure>"
+        for picture, read_as in pictures
+        if read_as < len(default_guard().contents.subject.classes)
+    )
+    words = {"metric": f"<b>{title}</b>", "share": f"<b>{shown_value('', share)}</b>", "set": f"<b>{what}</b>"}
+    said = SAID[found["kind"]].format(**words) + (", such as these:" if pictures else ".")
+    st.html(f"<p class='say'>{said}</p><div class='pictures slipped'>{figures}</div>")
 
 
 def show_chart(measured: dict, chosen: str, figure: str, ranked: list[str]) -> None:
@@ -94,7 +171,6 @@ def show_chart(measured: dict, chosen: str, figure: str, ranked: list[str]) -> N
         chart, key="compare_chart",
         config={"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": "robust_compare"}},
     )  # fmt: skip
-    st.toggle(f"All {len(ranked)} metrics", key="all_metrics")
 
 
 def show_set_table(measured: dict, chosen: str, ranked: list[str]) -> None:
@@ -145,7 +221,9 @@ def show_method(measured: dict) -> None:
   digits refused, TPR the share of nonsense refused.
 - Intervals hold 95 % of {measured["resamples"]:,} bootstrap samples (seed {measured["seed"]}) of all images, those that
   set the threshold among them.
-- Rotated, inverted and blurred images are spoilt test images: there, a refusal is as good as a right answer.
+- Rotated, inverted, mirrored and otherwise spoilt images are test images: there, a refusal is as good as a right answer.
+- Wrong answers are those of LeNet on the other half of the test set and on digits by other hands.
+- Near and far as in OpenOOD: near is what shares the strokes of digits.
 - LeNet reads rightly: {", ".join(read)}.
 - Baselines are fitted to the training set alone, with the parameters of their papers: none has seen an outlier before.
 - Milliseconds an image: alone, the median; in a batch; the nets included, {measured["threads"]} threads. A combination
@@ -160,11 +238,10 @@ def show_method(measured: dict) -> None:
 def show(measured: dict) -> None:
     titles = {name: found["title"] for name, found in measured["sets"].items()}
     st.html("<h1 class='lead'>Which metric catches what?</h1>")
-    start = HARDEST if HARDEST in titles else next(iter(titles))
-    chosen = st.segmented_control(
-        "Inputs", list(titles), format_func=titles.get, default=start, required=True, key="compared"
-    )  # fmt: skip
+    metric, chosen = show_map(measured)
+    show_slipped(measured, metric, chosen)
     figures = FIGURES[measured["sets"][chosen]["kind"]]
+    st.subheader(f"{titles[chosen]}, with intervals", anchor=False)
     figure = st.segmented_control(
         "Figure", list(figures), format_func=lambda key: figures[key][0], default=next(iter(figures)), required=True,
         key=f"figure_of_{measured['sets'][chosen]['kind']}",
@@ -174,8 +251,8 @@ def show(measured: dict) -> None:
     show_chart(measured, chosen, figure, ranked)
     st.subheader(f"{titles[chosen]}, in numbers", anchor=False)
     show_set_table(measured, chosen, ranked)
-    st.subheader("All inputs at 5 % FPR", anchor=False)
-    show_all_table(measured, ranked)
+    with st.expander("All inputs in numbers, and what each metric costs"):
+        show_all_table(measured, ranked)
     show_method(measured)
 
 

@@ -3,6 +3,7 @@
 `Guard.fit` and `Guard.calibrate` come here; this module knows nothing of the guard around what it makes.
 """
 
+import copy
 import hashlib
 import shutil
 import tempfile
@@ -105,7 +106,6 @@ def fit(
         vae_steps=steps,
         wgan_steps=steps,
         inverter_steps=steps,
-        inverter_agreement=20.0,
         verifier_steps=steps,
     )
     test = _without_training_images(_test_images(test_data, config), train)
@@ -378,13 +378,13 @@ def _watch_of(judge: Judge, classifier: AnyClassifier, images: Tensor):
     images = to_float(images[:WATCHED])
 
     def watch(generator: nn.Module, inverter: nn.Module) -> None:
+        generator, inverter = (
+            copy.deepcopy(net).cpu() for net in (generator, inverter)
+        )  # the training goes on with them
         with torch.no_grad():
-            inverter.eval()
-            place = next(inverter.parameters()).device
-            again = [generator(inverter(part.to(place))).cpu() for part in images.split(BATCH)]
-            inverter.train()
-            alike = torch.cat([classifier(x).argmax(1) for x in again]) == classifier(images).argmax(1)
-        agreement = float(alike.float().mean())
+            predictions = torch.cat([classifier(part).argmax(1) for part in images.split(BATCH)])
+        metric = DeltaZ(classifier, generator, inverter, classifier.has_gradients)
+        agreement = float(metric.agrees(images, predictions).mean())
         if agreement < 1 - share:
             raise training.NotWorthwhile(
                 f"after a third of its training the classifier reads {agreement:.0%} of the images' reconstructions as the "

@@ -85,7 +85,7 @@ def test_calibrate_takes_a_folder_of_pictures(run, project):
 
 def test_benchmarks_measure_what_it_has(run, monkeypatch):
     monkeypatch.setattr(datasets, "load", few)
-    monkeypatch.setattr(image_sets, "NOISE_COUNT", 20)
+    monkeypatch.setattr(image_sets, "PATTERN_COUNT", 20)
     monkeypatch.setattr(detectors, "RESAMPLES", 5)
     monkeypatch.setattr(detectors, "ALONE", 1)
     result = run("benchmark", "detectors", "--dataset", "fashion-mnist", "--images", "20", "--slow-images", "20")

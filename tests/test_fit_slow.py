@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robust import Guard
-from robust.data import datasets, image_sets
+from robust.data import datasets, patterns
 from robust.data.augment import augment
 from robust.data.datasets import to_float
 from robust.data.examples import samples
@@ -54,7 +54,7 @@ def test_a_random_forest():
     assert not guard.classifier.has_gradients
     assert len(guard.reference["delta_z"]) == 300
     clothes = to_float(samples()["fashion_images"][::4])
-    check(guard, images[1900:], {"clothes": clothes, "noise": image_sets.noise(40)})
+    check(guard, images[1900:], {"clothes": clothes, "noise": patterns.noise(40)})
 
 
 def test_a_small_colour_cnn():

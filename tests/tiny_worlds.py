@@ -27,7 +27,7 @@ def make_fashion(folder: Path) -> Path:
     """A tiny Fashion-MNIST world, trained and calibrated."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "load", few_samples)
-        patch.setattr(image_sets, "NOISE_COUNT", 20)
+        patch.setattr(image_sets, "PATTERN_COUNT", 20)
         training.train("fashion-mnist", folder, Config(**TINY, **STEPS))
         calibration.calibrate(folder)
     scores = read_scores(folder / SCORES)

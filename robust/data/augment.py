@@ -8,9 +8,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-
-def uniform(low: float, high: float, shape: tuple, generator: Generator) -> Tensor:
-    return low + (high - low) * torch.rand(shape, generator=generator)
+from robust.data import written
+from robust.data.randomness import uniform
 
 
 def affine_grid(count: int, generator: Generator) -> Tensor:
@@ -71,15 +70,6 @@ def fit_to_frame(images: Tensor, ink: float = 20.0) -> Tensor:
     return F.grid_sample(images, F.affine_grid(theta, list(images.shape), align_corners=False), align_corners=False)
 
 
-def segments(start: Tensor, end: Tensor, radius: Tensor, side: int) -> Tensor:
-    """Straight pen strokes (N, 1, side, side) from `start` to `end`, each (N, 2) as x, y in pixels; radius (N, 1)."""
-    middle = torch.arange(side) + 0.5
-    pixels = torch.cartesian_prod(middle, middle).flip(1)[None] - start[:, None]
-    way = (end - start)[:, None]
-    along = ((pixels * way).sum(2, keepdim=True) / way.square().sum(2, keepdim=True).clamp(min=1e-6)).clamp(0, 1)
-    return (radius + 0.5 - (pixels - along * way).norm(dim=2)).clamp(0, 1).view(-1, 1, side, side)
-
-
 def other_hands(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
     """Give some digits the strokes that other schools teach: a flag and a foot to 1, a bar to 7, a hook to 9; a 0 whose
     end passes its start, a 4 whose right arm is short."""
@@ -124,7 +114,7 @@ def other_hands(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
     right_arm = (column > side / 2 + random(-1, 2)[:, None])[:, None] & (column < arm_below[:, None])[:, :, None]
     result = images * ~(right_arm & (is_four & chance(0.35))[:, None, None])[:, None]
     for name, chosen in given.items():
-        drawn = torch.maximum(result, segments(*strokes[name], radius, side))
+        drawn = torch.maximum(result, written.segments(*strokes[name], radius, side))
         result = torch.where(chosen[:, None, None, None], drawn, result)
     return torch.where((result != images).flatten(1).any(1)[:, None, None, None], fit_to_frame(result), images)
 
@@ -137,8 +127,17 @@ def harden(images: Tensor, generator: Generator) -> Tensor:
     return ((full - middle) * gain + middle).clamp(0, 1)
 
 
-def as_others_draw(images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
-    """Digits (N, 1, H, W) as other people would draw them, seen through the input pipeline; every fourth as it was."""
-    drawn = harden(fit_to_frame(augment(other_hands(images, labels, generator), generator)), generator)
+def partly_written(images: Tensor, labels: Tensor, generator: Generator, every: int = 4) -> Tensor:
+    """Digits (N, 1, H, W), one of `every` so many written anew, in any of the hands that its class is written in."""
+    mixed = images.clone()
+    mixed[1::every] = written.draw(*written.digits(labels[1::every], generator), generator, images.shape[-1])
+    return mixed
+
+
+def as_others_draw(images: Tensor, labels: Tensor, generator: Generator, every: int = 4) -> Tensor:
+    """Digits (N, 1, H, W) as other people would draw them, seen through the input pipeline; every fourth as it was, and one
+    of `every` so many written anew."""
+    mixed = partly_written(other_hands(images, labels, generator), labels, generator, every)
+    drawn = harden(fit_to_frame(augment(mixed, generator)), generator)
     drawn[::4] = images[::4]
     return drawn

@@ -12,13 +12,15 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from robust.data.augment import fit_to_frame, uniform
+from robust.data import written
+from robust.data.augment import fit_to_frame, partly_written
+from robust.data.randomness import chance, uniform
+from robust.data.written import POINTS, STROKES
 
-STROKES, POINTS = 5, 28  # at most so many strokes in one drawing, each of so many points
 # Digits that, seen in a mirror, upside down or turned by a quarter, are certainly no digit (a 6 upside down is a 9).
 MIRRORED, UPSIDE_DOWN, TURNED = [3, 4, 6, 7, 9], [4, 7], [2, 3, 4, 5, 6, 7, 9]
 
-LEGIBLE_BENT = [0, 1]
+LEGIBLE_BENT, LEGIBLE_MISSHAPEN = [0, 1], [0, 1, 7]
 TAKES_STROKES = [0, 1, 7, 9]  # slashed zeros, ones with a flag, crossed sevens, nines with a hook
 
 
@@ -30,34 +32,31 @@ def random_paths(count: int, generator: Generator) -> tuple[Tensor, Tensor]:
     """
     shape = (count, STROKES)
 
-    def chance(probability: float, shape: tuple) -> Tensor:
-        return torch.rand(shape, generator=generator) < probability
-
     pieces = (*shape, 3)
     turn = (
-        torch.where(chance(0.4, pieces), 0.0, 1.0) * torch.randn(pieces, generator=generator) * 2.5
+        torch.where(chance(0.4, pieces, generator), 0.0, 1.0) * torch.randn(pieces, generator=generator) * 2.5
     )  # radians a piece
-    corner = torch.where(chance(0.4, pieces), 1.0, 0.0) * uniform(-2.6, 2.6, pieces, generator)
+    corner = torch.where(chance(0.4, pieces, generator), 1.0, 0.0) * uniform(-2.6, 2.6, pieces, generator)
     cuts = torch.rand((*shape, 2), generator=generator).sort(-1).values
-    angular = chance(0.25, (count, 1))  # drawings of straight strokes alone, as in T, H and K
+    angular = chance(0.25, (count, 1), generator)  # drawings of straight strokes alone, as in T, H and K
     turn = torch.where(angular[..., None], 0.0, turn)
-    one_piece = angular | chance(0.45, shape)  # many strokes of real letters are one line or one bow
+    one_piece = angular | chance(0.45, shape, generator)  # many strokes of real letters are one line or one bow
     time = torch.linspace(0, 1, POINTS).expand(*shape, POINTS)
     piece = torch.where(one_piece[..., None], 0, (time[..., None] > cuts[..., None, :]).sum(-1))
     bend = turn.gather(-1, piece) * torch.where(one_piece[..., None], 1.0, 2.5) / POINTS
     jump = F.pad((piece[..., 1:] != piece[..., :-1]).float(), (1, 0)) * corner.gather(-1, piece)
     straight = torch.randint(0, 8, shape, generator=generator) * (math.pi / 4)
-    start = torch.where(chance(0.6, shape), straight, 0.0) + torch.randn(shape, generator=generator) * 0.15
-    start = torch.where(chance(0.7, shape), start, uniform(0, 2 * math.pi, shape, generator))
+    start = torch.where(chance(0.6, shape, generator), straight, 0.0) + torch.randn(shape, generator=generator) * 0.15
+    start = torch.where(chance(0.7, shape, generator), start, uniform(0, 2 * math.pi, shape, generator))
     heading = start[..., None] + (bend + jump).cumsum(-1)
-    length = torch.where(chance(0.12, shape), 0.1, uniform(0.35, 1.8, shape, generator))
+    length = torch.where(chance(0.12, shape, generator), 0.1, uniform(0.35, 1.8, shape, generator))
     steps = torch.stack([heading.cos(), heading.sin()], -1) * (length / POINTS)[..., None, None]
     # Two mirrored arcs would be a 0.
-    path = _every_second_mirrored(steps.cumsum(-2), angular.squeeze(1) & chance(0.5, (count,)))
+    path = _every_second_mirrored(steps.cumsum(-2), angular.squeeze(1) & chance(0.5, (count,), generator))
     origin = torch.rand((*shape, 2), generator=generator)
-    joined = chance(0.55, shape)
+    joined = chance(0.55, shape, generator)
     picks = torch.randint(0, POINTS, shape, generator=generator)
-    where_on_me = torch.where(chance(0.5, shape), 0, torch.randint(0, POINTS, shape, generator=generator))
+    where_on_me = torch.where(chance(0.5, shape, generator), 0, torch.randint(0, POINTS, shape, generator=generator))
     rows = torch.arange(count)
     placed = []
     for k in range(STROKES):
@@ -79,25 +78,19 @@ def _every_second_mirrored(path: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(chosen[:, None, None, None], mirrored, path)
 
 
-def draw(paths: Tensor, exists: Tensor, generator: Generator, side: int = 28, ink: float = 20.0) -> Tensor:
-    """Pen strokes as images, with a round pen of MNIST's widths, fitted to the frame."""
-    count = len(paths)
-    points = paths.flatten(1, 2)
-    valid = exists.repeat_interleave(POINTS, 1)[..., None]
-    low = torch.where(valid, points, math.inf).amin(1, keepdim=True)
-    high = torch.where(valid, points, -math.inf).amax(1, keepdim=True)
-    radius = uniform(0.75, 2.0, (count, 1, 1), generator)
-    points = (points - low) / (high - low).amax(2, keepdim=True).clamp(min=1e-3) * (ink - 2 * radius)
-    centre = (points * valid).sum(1, keepdim=True) / valid.sum(1, keepdim=True)
-    points = torch.where(valid, points - centre + side / 2, 1e3)
-    middle = torch.arange(side) + 0.5
-    pixels = torch.cartesian_prod(middle, middle).flip(1)
-    nearest = torch.cdist(pixels.expand(count, -1, -1), points).amin(2)
-    return (radius[:, 0] + 0.5 - nearest).clamp(0, 1).view(count, 1, side, side)
-
-
 def scribbles(count: int, generator: Generator) -> Tensor:
-    return draw(*random_paths(count, generator), generator)
+    return written.draw(*random_paths(count, generator), generator)
+
+
+def characters(count: int, generator: Generator) -> Tensor:
+    return written.draw(*written.characters(count, generator), generator)
+
+
+def misshapen(labels: Tensor, generator: Generator) -> Tensor:
+    """Digits written with so unsteady a hand that they are none; characters for those that stay legible."""
+    drawn = written.draw(*written.digits(labels, generator, written.ILLEGIBLE), generator)
+    legible = torch.isin(labels, torch.tensor(LEGIBLE_MISSHAPEN))[:, None, None, None]
+    return torch.where(legible, characters(len(labels), generator), drawn)
 
 
 def half_planes(count: int, side: int, generator: Generator) -> Tensor:
@@ -195,10 +188,13 @@ def blotches(count: int, side: int, generator: Generator) -> Tensor:
 
 
 def spoilt_digits(digits: Tensor, labels: Tensor, generator: Generator) -> Tensor:
-    """As many pseudo-outliers as there are digits (N, 1, H, W): half scribbles, the rest made of the digits."""
+    """As many pseudo-outliers as there are digits (N, 1, H, W): half of them strokes, the rest made of the digits."""
     side = digits.shape[-1]
+    digits = partly_written(digits, labels, generator)
     makers = (
-        (0.5, lambda s: scribbles(s.stop - s.start, generator)),
+        (0.22, lambda s: scribbles(s.stop - s.start, generator)),
+        (0.46, lambda s: characters(s.stop - s.start, generator)),
+        (0.5, lambda s: misshapen(labels[s], generator)),
         (0.6, lambda s: recombined(digits[s], labels[s], generator)),
         (0.7, lambda s: overlaid(digits[s], generator)),
         (0.8, lambda s: with_stroke(digits[s], labels[s], generator)),
@@ -231,4 +227,5 @@ def spoilt_images(images: Tensor, labels: Tensor, generator: Generator) -> Tenso
 def _in_parts(makers: tuple, count: int) -> Tensor:
     """Concatenate what each maker gives for its slice of 0..count; with each stands where its slice ends, as a share."""
     ends = [0, *(round(share * count) for share, _ in makers)]
-    return torch.cat([make(slice(*part)) for (_, make), part in zip(makers, pairwise(ends))])
+    parts = [(make, slice(*part)) for (_, make), part in zip(makers, pairwise(ends)) if part[0] < part[1]]
+    return torch.cat([make(part) for make, part in parts])

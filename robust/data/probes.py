@@ -1,15 +1,15 @@
 """What a guard is tried on after every fit: images that are not what it was fitted to, made from its own and from nothing."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from robust.data.changes import shuffled_patches
 from robust.data.datasets import to_bytes, to_float
 from robust.data.examples import samples
-from robust.data.image_sets import fit, noise, structured_noise
+from robust.data.image_sets import fit
+from robust.data.patterns import noise, structured_noise
 
 SAMPLES = {"mnist": "mnist", "fashion-mnist": "fashion"}  # sets that ship, and their keys there
-PATCHES = 4  # a side: shuffled pictures are cut into 16
 FLAT = {"black": 0.0, "grey": 0.5, "white": 1.0}
 
 
@@ -45,16 +45,3 @@ def shipped(own: Tensor, count: int) -> dict[str, tuple[Tensor, Tensor]]:
         if not any(image.numpy().tobytes() in known for image in images):
             found[name] = (to_bytes(fit(to_float(images[::every]), *own.shape[1:3])), labels[::every])
     return found
-
-
-def shuffled_patches(images: Tensor) -> Tensor:
-    """Images (N, channels, size, size) whose 16 patches have changed places, in one order for all; what is left over at
-    the right and below is cut off and filled with black."""
-    side = images.shape[2] // PATCHES
-    order = np.random.default_rng(0).permutation(PATCHES**2)
-    whole = images[:, :, : side * PATCHES, : side * PATCHES]
-    patches = whole.unfold(2, side, side).unfold(3, side, side).flatten(2, 3)[:, :, order]
-    rows = patches.unflatten(2, (PATCHES, PATCHES)).permute(0, 1, 2, 4, 3, 5)
-    shuffled = torch.zeros_like(images)
-    shuffled[:, :, : side * PATCHES, : side * PATCHES] = rows.reshape(whole.shape)
-    return shuffled

@@ -78,6 +78,17 @@ def auroc(reference: np.ndarray, comparison: np.ndarray, refuses: Side) -> float
     return float(1 - below_or_tied.mean() / (2 * len(ordered)))
 
 
+def aupr(reference: np.ndarray, comparison: np.ndarray, refuses: Side) -> float:
+    """Average precision where the comparison set is to be found and both sets weigh the same, whatever their sizes: 0..1.
+
+    Guessing gives 0.5.
+    """
+    ordered, others = (_suspicious_first(scores, refuses) for scores in (reference, comparison))
+    found = np.searchsorted(others, others, "right") / len(others)
+    alarms = np.searchsorted(ordered, others, "right") / len(ordered)
+    return float((found / (found + alarms)).mean())
+
+
 def roc(found: Trade, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
     """The corners of the ROC curve, at most so many: false positive rate and true positive rate (1 - FNR)."""
     chosen = np.unique(np.geomspace(1, len(found.fpr), points).astype(int) - 1)

@@ -5,24 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from robust.data import image_sets
 from robust.data.datasets import DATASETS, Dataset, UnusableDataset, to_float
 from robust.data.examples import EXAMPLES, write_examples
 from robust.fitting import score_columns
 from robust.guard import Guard
-from robust.judge import BATCH, single_metrics
-from robust.metrics import Parts, registry
+from robust.judge import single_metrics
+from robust.metrics import DeltaZ, Parts, registry
 from robust.models.store import Contents, read_contents, read_manifest, write_manifest, write_scores
-
-
-def agreement(contents: Contents, images: Tensor) -> np.ndarray:
-    """Whether f(G(I(x))) = f(x), 0 or 1 (N,), for images (N, channels, size, size) in [0, 1]."""
-    classifier, generator, inverter = (contents.nets[name] for name in ("lenet", "generator", "inverter"))
-    with torch.inference_mode():
-        agrees = [classifier(generator(inverter(x))).argmax(1) == classifier(x).argmax(1) for x in images.split(BATCH)]
-    return torch.cat(agrees).long().numpy()
 
 
 def check_images(world: Contents, images: Dataset | None) -> None:
@@ -52,6 +43,7 @@ def calibrate(folder: Path, own_images: Dataset | None = None) -> None:
     check_images(world, own_images)
     classifier = world.nets["lenet"]
     made = [registry.build(metric["kind"], Parts(classifier, world.nets), **metric["options"]) for metric in metrics]
+    delta_z = next(metric for metric in made if isinstance(metric, DeltaZ))
     scores = {}
     for name in (world.dataset, *image_sets.comparisons(world.dataset)):
         if own_images and name == world.dataset:
@@ -60,7 +52,10 @@ def calibrate(folder: Path, own_images: Dataset | None = None) -> None:
             found = image_sets.load(name, **world.config.shape)
         if found is not None:
             columns = score_columns(classifier, single_metrics(made), found.images, f"calibrate on {name}")
-            scores[name] = columns | {"agrees": agreement(world, found.images), "label": found.labels.numpy()}
+            scores[name] = columns | {
+                "agrees": delta_z.agrees(found.images, torch.from_numpy(columns["prediction"])).astype(np.int64),
+                "label": found.labels.numpy(),
+            }
     reference = scores[world.dataset]
     for joined in (metric for metric in made if metric.parts):
         joined.calibrate(reference)

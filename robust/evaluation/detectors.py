@@ -1,11 +1,11 @@
 """Every metric against every kind of input: the guard's, published detectors on the same nets, and combinations.
 
-Words as in `robust.decision.thresholds`: FPR is the share of good digits refused, FNR the share of nonsense accepted. (Papers
-that call in-distribution images positive call our FNR at 5 % FPR "FPR at 95 % TPR", and the other way round.) One half
-of the test set sets the thresholds; every figure is taken on the other half.
+One half of the test set sets the thresholds; every figure is taken on the other half. `robust.evaluation.figures` says which.
 """
 
+import copy
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,17 +14,33 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from robust.data import datasets, image_sets
-from robust.data.datasets import UnusableDataset
+from robust.data import changes, datasets, image_sets
+from robust.data.datasets import UnusableDataset, to_bytes
 from robust.data.image_sets import ImageSet
 from robust.decision.rule import ALL, ANY
-from robust.decision.thresholds import Side, refused, threshold_at_fnr, threshold_at_fpr
-from robust.decision.tradeoff import auroc
 from robust.evaluation.baselines import Combination, baselines
 from robust.evaluation.baselines.combination import BOTH, EITHER, PRODUCT
+from robust.evaluation.figures import (
+    CHANGED,
+    DRAWN,
+    FIGURES,
+    NONSENSE,
+    RESAMPLES,
+    SEED,
+    WRONG,
+    changed_figures,
+    drawn_figures,
+    fpr_figures,
+    main_figure,
+    nonsense_figures,
+    slipped,
+    with_intervals,
+    wrong_figures,
+)
 from robust.evaluation.tables import Table
 from robust.guard import Guard
 from robust.judge import BATCH, single_metrics
@@ -32,13 +48,15 @@ from robust.metrics import DeltaZ, Metric, VAELoss
 from robust.models.store import DamagedWorld
 
 FILE = "benchmark_detectors.json"
-FPR = 0.05  # of every threshold here
-FNR_AT_95_TPR = 0.05
-SEED = 0
-RESAMPLES = 500  # of the bootstrap; its intervals hold 95 % of them
+PICTURES = "slipped"  # folder of one sheet for each set: pictures that metrics get wrong
+SHOWN, ACROSS = 8, 20  # pictures of one metric and set that are kept; pictures in a row of a sheet
 ALONE, TOGETHER = 30, 256  # images that are timed
 PUBLISHED = (DeltaZ.name, VAELoss.name)
-DRAWN_DIGITS = "pendigits"
+DIGITS = ("pendigits", "qmnist", "usps")  # sets of digits by other hands
+# For a classifier of digits, near is what shares their strokes, and the rest is far (as in OpenOOD, Zhang et al. 2023).
+NEAR = ("omniglot", "omniglot-all", "emnist-letters", "kmnist", "glyphs", "two-digits")
+FEWEST_WRONG = 10  # wrong answers, to measure whether they are found
+WRONG_ANSWERS = "wrong-answers"
 SLOW = (DeltaZ.name, "likelihood_regret")
 PAIRS = (  # metrics whose tail probabilities are multiplied
     PUBLISHED,
@@ -46,72 +64,6 @@ PAIRS = (  # metrics whose tail probabilities are multiplied
     ("vae_loss", "nearest_features"),
     ("wgan_reconstruction", "nearest_features"),
 )
-
-NONSENSE, CHANGED, DRAWN = "nonsense", "changed", "drawn"  # kinds of sets
-FIGURES = {  # what is measured on each kind: key -> (title, what it says); the first is the one that matters most
-    NONSENSE: {
-        "fnr": ("accepted at 5 % FPR", "Share of these inputs that is accepted when 5 % of good digits are refused."),
-        "fpr": ("FPR at 95 % TPR", "Share of good digits that is refused when 95 % of these inputs are refused."),
-        "auroc": ("AUROC", "The chance that an input of this set looks more suspicious than a good digit."),
-    },
-    CHANGED: {
-        "misread": (
-            "accepted and misread",
-            "Share of these images that is accepted at 5 % FPR although the classifier errs.",
-        ),
-        "accepted": ("accepted", "Share of these images that is accepted at 5 % FPR, rightly read or not."),
-    },
-    DRAWN: {
-        "refused_right": ("rightly read, but refused", "Share of the rightly read that is refused at 5 % FPR."),
-        "accepted_right": ("accepted and rightly read", "Share of all that is accepted at 5 % FPR and rightly read."),
-    },
-}
-MORE_IS_BETTER = ("auroc", "accepted_right")
-
-
-# --- Figures of one metric on one set ------------------------------------------------------------------------------
-
-
-def nonsense_figures(reference: np.ndarray, good: np.ndarray, nonsense: np.ndarray, refuses: Side) -> list[float]:
-    """fnr, fpr and auroc, as in FIGURES. `reference` scores set the threshold, `good` ones are measured."""
-    accepted = ~refused(nonsense, threshold_at_fpr(reference, FPR, refuses), refuses)
-    good_refused = refused(good, threshold_at_fnr(nonsense, FNR_AT_95_TPR, refuses), refuses)
-    return [accepted.mean(), good_refused.mean(), auroc(good, nonsense, refuses)]
-
-
-def changed_figures(reference: np.ndarray, images: np.ndarray, refuses: Side) -> list[float]:
-    """misread and accepted, as in FIGURES. `images` (N, 2): score, and 1 where the classifier is right."""
-    accepted = ~refused(images[:, 0], threshold_at_fpr(reference, FPR, refuses), refuses)
-    return [(accepted & (images[:, 1] == 0)).mean(), accepted.mean()]
-
-
-def drawn_figures(reference: np.ndarray, images: np.ndarray, refuses: Side) -> list[float]:
-    """refused_right and accepted_right, as in FIGURES. `images` as in `changed_figures`."""
-    accepted = ~refused(images[:, 0], threshold_at_fpr(reference, FPR, refuses), refuses)
-    right = images[:, 1] == 1
-    return [(~accepted[right]).mean() if right.any() else np.nan, (accepted & right).mean()]
-
-
-def fpr_figures(reference: np.ndarray, good: np.ndarray, refuses: Side) -> list[float]:
-    """What the threshold costs on the half of the test set that did not set it."""
-    return [refused(good, threshold_at_fpr(reference, FPR, refuses), refuses).mean()]
-
-
-def with_intervals(figures: Callable[..., list[float]], *samples: np.ndarray) -> list[list[float]]:
-    """[value, low, high] of each figure of the samples: the bootstrap's 2.5th and 97.5th percentiles.
-
-    Every sample is drawn again, so the threshold's own uncertainty is in the interval.
-    """
-    randomness = np.random.default_rng(SEED)
-    samples = [np.sort(sample) if sample.ndim == 1 else sample for sample in samples]
-
-    def drawn_again(sample: np.ndarray) -> np.ndarray:
-        times = np.bincount(randomness.integers(len(sample), size=len(sample)), minlength=len(sample))
-        return np.repeat(sample, times, axis=0)  # still sorted: the figures are found faster
-
-    drawn = [figures(*map(drawn_again, samples)) for _ in range(RESAMPLES)]
-    edges = np.quantile(drawn, [0.025, 0.975], axis=0).T
-    return [[float(value), *map(float, edge)] for value, edge in zip(figures(*samples), edges)]
 
 
 # --- Scores --------------------------------------------------------------------------------------------------------
@@ -210,57 +162,88 @@ def timed(metric: Metric, images: Tensor, predictions: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Scored:
-    """A set as it was scored: whether the classifier is right, bool (N,), and each metric's scores, (N,) or fewer if slow."""
+    """A set as it was scored: the classifier's predictions (N,), and each metric's scores, (N,) or fewer if slow."""
 
     kind: str
     images: ImageSet
-    right: np.ndarray
+    predictions: np.ndarray
     scores: dict[str, np.ndarray]
 
-    def add(self, metric: Combination) -> None:
-        """Combine the scores of those images that all the parts have scored."""
-        count = min(len(self.scores[part.name]) for part in metric.parts)
-        self.scores[metric.name] = metric.combine({part.name: self.scores[part.name][:count] for part in metric.parts})
+    @property
+    def right(self) -> np.ndarray:
+        """Whether the classifier is right, bool (N,); of nonsense, which may have labels of its own, never."""
+        return (self.predictions == self.images.labels.numpy()) & (self.kind != NONSENSE)
+
+    def with_right(self, name: str) -> np.ndarray:
+        """A metric's scores, and 1 where the classifier is right, (N, 2)."""
+        scores = self.scores[name]
+        return scores if scores.ndim == 2 else np.stack([scores, self.right[: len(scores)]], 1)
+
+    def of(self, parts: list[Metric]) -> dict[str, np.ndarray]:
+        """The scores of those images that all the parts have scored."""
+        count = min(len(self.scores[part.name]) for part in parts)
+        return {part.name: self.scores[part.name][:count] for part in parts}
 
 
 def measure(
     guard: Guard, training: ImageSet, test: ImageSet, others: dict[str, ImageSet], images: int | None, slow: int
-) -> dict:
-    """Score every set with every metric, and take the figures.
+) -> tuple[dict, dict[str, Tensor]]:
+    """Score every set with every metric, take the figures, and keep some of the pictures that each metric gets wrong.
+
+    Those come by set, (n, channels, size, size); "slipped" holds their places for each metric, "read_as" their classes.
 
     `training` fits the baselines; `test` is the in-distribution test set, in the order of the calibration; `others`
     maps names of `robust.data.image_sets` to the other sets. At most `images` of each set, and of each half of the test set, are
     used; `slow` of them by slow metrics.
     """
-    ours = guard.metrics | single_metrics(guard.metrics.values())
-    metrics = ours | {m.name: m for m in baselines(guard, training.images, training.labels)}
+    single = single_metrics(guard.metrics.values())
+    joined = [copy.copy(metric) for metric in guard.metrics.values() if metric.parts]
+    metrics = single | {m.name: m for m in baselines(guard, training.images, training.labels)}
 
     def scored(name: str, kind: str, found: ImageSet, chosen: Tensor) -> Scored:
         picked = ImageSet(found.images[chosen[:images]], found.labels[chosen[:images]])
         predictions = predict(guard.classifier, picked.images)
-        known = calibrated_scores(guard, name, chosen[:images], predictions)
+        calibrated = calibrated_scores(guard, name, chosen[:images], predictions)
+        known = {metric: values for metric, values in calibrated.items() if metric in metrics}
         missing = [metric for metric in metrics.values() if metric.name not in known]
         scores = score(missing, picked.images, predictions, slow, set_title(name)) | known
-        return Scored(kind, picked, (predictions == picked.labels).numpy(), scores)
+        return Scored(kind, picked, predictions.numpy(), scores)
 
     first, second = shuffled(len(test.images)).chunk(2)
     reference = scored(guard.contents.dataset, DRAWN, test, first)
     good = scored(guard.contents.dataset, DRAWN, test, second)
     found = {}
     for name, one in others.items():
-        kind = DRAWN if name == DRAWN_DIGITS else NONSENSE
+        kind = DRAWN if name in DIGITS else NONSENSE
         found[name] = scored(name, kind, one, shuffled(len(one.images)))
-    for name, change in image_sets.CHANGES.items():
+    for name, change in changes.CHANGES.items():
         spoilt = ImageSet(change(good.images.images), good.images.labels)
         found[name] = scored(name, CHANGED, spoilt, torch.arange(len(spoilt.images)))
 
+    for metric in joined:  # from the same half as everything else
+        parts = [*metric.parts.values()]
+        metric.calibrate(reference.of(parts))
+        for one in (good, *found.values()):
+            one.scores[metric.name] = metric.combine(one.of(parts))
+        reference.scores[metric.name] = metric.combine_good()
     combined = combinations(metrics, reference.scores, guard)
     for metric in combined:
         for one in (reference, good, *found.values()):
-            one.add(metric)
-    every, timed_images = [*metrics.values(), *combined], good.images.images[:TOGETHER]
+            one.scores[metric.name] = metric.combine(one.of(metric.parts))
+    answers = together(good, *(one for one in found.values() if one.kind == DRAWN))
+    if (~answers.right).sum() >= FEWEST_WRONG:
+        found[WRONG_ANSWERS] = answers
+    every, timed_images = [*in_order(guard, metrics, joined), *combined], good.images.images[:TOGETHER]
     costs = milliseconds(every, timed_images, predict(guard.classifier, timed_images))
-    return {
+    figures = {metric.name: metric_figures(metric, reference, good, found) for metric in tqdm(every, desc="figures")}
+    sheets, read_as = {}, {}
+    for name, one in found.items():
+        wrong = {metric.name: wrongly_judged(metric, reference, one)[:SHOWN] for metric in every}
+        kept = np.unique(np.concatenate([*wrong.values()]))
+        sheets[name], read_as[name] = one.images.images[kept], one.predictions[kept].tolist()
+        for metric, places in wrong.items():
+            figures[metric]["sets"][name]["slipped"] = np.searchsorted(kept, places).tolist()
+    measured = {
         "published": list(PUBLISHED),
         "default_rule": default_rule(guard),
         "test_images": [len(reference.right), len(good.right)],
@@ -269,21 +252,45 @@ def measure(
         "seed": SEED,
         "threads": torch.get_num_threads(),
         "sets": {
-            name: {"title": set_title(name), "kind": one.kind, "images": len(one.right)}
+            name: {"title": set_title(name), "kind": one.kind, "images": len(one.right), "read_as": read_as[name]}
             | ({} if one.kind == NONSENSE else {"read_right": float(one.right.mean())})
+            | ({"near": guard.contents.dataset == "mnist" and name in NEAR} if one.kind == NONSENSE else {})
             for name, one in found.items()
         },
         "metrics": {
             metric.name: {"title": metric.title, "about": about(metric)}
             | dict(zip(("ms_alone", "ms_batched"), costs[metric.name]))
-            | metric_figures(metric, reference, good, found)
-            for metric in tqdm(every, desc="figures")
+            | figures[metric.name]
+            for metric in every
         },
     }
+    return measured, sheets
+
+
+def wrongly_judged(metric: Metric, reference: Scored, one: Scored) -> np.ndarray:
+    """Places of the images of a set that the metric gets wrong. Of several sets together none, where it is slow: it has not
+    scored all of them."""
+    if len(one.scores[metric.name]) < len(one.right) and one.kind == WRONG:
+        return np.empty(0, int)
+    return slipped(reference.scores[metric.name], one.with_right(metric.name), one.kind, metric.refuses)
+
+
+def in_order(guard: Guard, metrics: dict[str, Metric], joined: list[Metric]) -> list[Metric]:
+    """The guard's metrics first, in its order, then those that they join, then the baselines."""
+    every = metrics | {metric.name: metric for metric in joined}
+    return [*(every.pop(name) for name in guard.metrics), *every.values()]
+
+
+def together(*sets: Scored) -> Scored:
+    """Right and wrong answers of several sets. Since slow metrics have scored the first images of each set alone, scores
+    here are pairs of score and whether the classifier is right, (N, 2)."""
+    images = ImageSet(torch.cat([one.images.images for one in sets]), torch.cat([one.images.labels for one in sets]))
+    scores = {name: np.concatenate([one.with_right(name) for one in sets]) for name in sets[0].scores}
+    return Scored(WRONG, images, np.concatenate([one.predictions for one in sets]), scores)
 
 
 def set_title(name: str) -> str:
-    return image_sets.TITLES.get(name, name)
+    return {WRONG_ANSWERS: "Wrong answers"}.get(name) or image_sets.TITLES.get(name, name)
 
 
 def shuffled(count: int) -> Tensor:
@@ -293,17 +300,16 @@ def shuffled(count: int) -> Tensor:
 
 def metric_figures(metric: Metric, reference: Scored, good: Scored, found: dict[str, Scored]) -> dict:
     """ "fpr", and for each set "images" and the keys of FIGURES: all as [value, low, high]."""
-    figures_of = {NONSENSE: nonsense_figures, CHANGED: changed_figures, DRAWN: drawn_figures}
+    figures_of = {NONSENSE: nonsense_figures, CHANGED: changed_figures, DRAWN: drawn_figures, WRONG: wrong_figures}
     threshold_from, measured_on = reference.scores[metric.name], good.scores[metric.name]
     figures = {}
     for name, one in found.items():
-        values = one.scores[metric.name]
-        if one.kind == NONSENSE:
-            samples = (threshold_from, measured_on, values)
-        else:
-            samples = (threshold_from, np.stack([values, one.right[: len(values)]], 1))
+        measured = one.scores[metric.name] if one.kind == NONSENSE else one.with_right(metric.name)
+        samples = [threshold_from, measured]
+        if one.kind in (NONSENSE, CHANGED):
+            samples.insert(1, measured_on)
         intervals = with_intervals(partial(figures_of[one.kind], refuses=metric.refuses), *samples)
-        figures[name] = {"images": len(values)} | dict(zip(FIGURES[one.kind], intervals))
+        figures[name] = {"images": len(measured)} | dict(zip(FIGURES[one.kind], intervals))
     fpr = with_intervals(partial(fpr_figures, refuses=metric.refuses), threshold_from, measured_on)[0]
     return {"fpr": fpr, "sets": figures}
 
@@ -332,13 +338,53 @@ def run(guard: Guard, dataset: datasets.Dataset, images: int | None, slow: int) 
     """
     shape = guard.contents.config.shape
     training, test = (ImageSet(datasets.to_float(x), labels) for x, labels in (dataset.train, dataset.test))
-    drawn = [DRAWN_DIGITS] if dataset.name == "mnist" else []
-    names = [*image_sets.comparisons(dataset.name), "structured-noise", *drawn]
+    names = [*image_sets.comparisons(dataset.name), *image_sets.PATTERNS]
+    if shape == {"channels": 1, "size": 28}:
+        names += [*NEAR, *(DIGITS if dataset.name == "mnist" else [])]
+    names = [*dict.fromkeys(names)]
     found = {name: load_if_there(name, **shape) for name in names}
-    measured = measure(guard, training, test, {k: v for k, v in found.items() if v is not None}, images, slow)
+    here = {name: one for name, one in found.items() if one is not None}
+    measured, sheets = measure(guard, training, test, here, images, slow)
     measured["left_out"] = [image_sets.TITLES[name] for name in names if found[name] is None]
-    (guard.contents.folder / FILE).write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    write(guard.contents.folder, measured, sheets)
     return measured
+
+
+def write(folder: Path, measured: dict, sheets: dict[str, Tensor]) -> None:
+    (folder / FILE).write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n")
+    shutil.rmtree(folder / PICTURES, ignore_errors=True)
+    (folder / PICTURES).mkdir()
+    for name, images in sheets.items():
+        if len(images):
+            sheet(images).save(folder / PICTURES / f"{name}.png", optimize=True)
+
+
+def sheet(images: Tensor) -> Image.Image:
+    """Images (N, channels, size, size) in [0, 1] as one picture, ACROSS in a row."""
+    missing = -len(images) % ACROSS
+    tiles = torch.cat([images, images.new_zeros(missing, *images.shape[1:])]).unflatten(0, (-1, ACROSS))
+    pixels = to_bytes(tiles).permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2).squeeze(2)
+    return Image.fromarray(pixels.contiguous().numpy())
+
+
+def slipped_pictures(folder: Path, measured: dict, metric: str, name: str) -> list[tuple[Image.Image, int]]:
+    """Pictures of a set that a metric gets wrong, and the classes that the classifier reads in them; none where the sheet is
+    not what `run` wrote."""
+    places = measured["metrics"][metric]["sets"][name]["slipped"]
+    if not places:
+        return []
+    read_as = measured["sets"][name]["read_as"]
+    try:
+        with Image.open(folder / PICTURES / f"{name}.png") as pictures:
+            side = pictures.width // ACROSS
+            return [(pictures.crop(_tile(place, side)), read_as[place]) for place in places]
+    except (OSError, IndexError, Image.DecompressionBombError):
+        return []
+
+
+def _tile(place: int, side: int) -> tuple[int, int, int, int]:
+    x, y = side * (place % ACROSS), side * (place // ACROSS)
+    return x, y, x + side, y + side
 
 
 def read(folder: Path) -> dict | None:
@@ -352,21 +398,16 @@ def read(folder: Path) -> dict | None:
             for name, one in measured["sets"].items():
                 figures = [row["fpr"], *(row["sets"][name][figure] for figure in FIGURES[one["kind"]])]
                 assert all(len(list(map(float, figure))) == 3 for figure in figures)
+                assert name == WRONG_ANSWERS or name in image_sets.TITLES  # it names a file
+                assert all(0 <= place < len(one["read_as"]) for place in row["sets"][name]["slipped"])
         return measured | {"left_out": measured["left_out"], "test_images": measured["test_images"]}
     except (ValueError, TypeError, KeyError, AttributeError, AssertionError):
         raise DamagedWorld(f"{file} is damaged. Measure again: python -m robust benchmark detectors") from None
 
 
-def main_figure(found: dict) -> tuple[str, str]:
-    """Key and title of the figure that matters most on a set of the measurement."""
-    key, (title, _) = next(iter(FIGURES[found["kind"]].items()))
-    return key, title
-
-
 def tables(measured: dict) -> list[Table]:
-    """What the report prints: every metric on every set at 5 % FPR, and without a threshold of its own."""
+    """What the report prints: every metric on every set at 5 % FPR, and without a threshold of its own, near and far."""
     metrics, found = measured["metrics"].values(), measured["sets"]
-    nonsense = {name: one for name, one in found.items() if one["kind"] == NONSENSE}
     at_threshold = [
         [row["title"], f"{row['fpr'][0]:.1%}"]
         + [f"{row['sets'][name][main_figure(one)[0]][0]:.2%}" for name, one in found.items()]
@@ -374,13 +415,26 @@ def tables(measured: dict) -> list[Table]:
         for row in metrics
     ]
     header = ["metric", "FPR", *(f"{one['title']}: {main_figure(one)[1]}" for one in found.values())]
+    nonsense = {name: one for name, one in found.items() if one["kind"] == NONSENSE}
+    means = {
+        title: [n for n, one in nonsense.items() if one["near"] == near]
+        for title, near in (("near", True), ("far", False))
+    }
+    ranked = [name for name, one in found.items() if one["kind"] != DRAWN]
     free = [
         [row["title"]]
-        + [f"{row['sets'][name]['auroc'][0]:.4f} / {row['sets'][name]['fpr'][0]:.1%}" for name in nonsense]
+        + [mean_of(row, names, figure) for names in means.values() for figure in ("fnr", "auroc", "aupr") if names]
+        + [f"{row['sets'][name]['auroc'][0]:.4f}" for name in ranked]
         for row in metrics
     ]
+    heads = [f"{title}: {word}" for title, names in means.items() for word in ("accepted", "AUROC", "AUPR") if names]
     title = f"Detectors: thresholds from {measured['test_images'][0]:,} test images, figures on others"
     return [
         Table(title, [*header, "ms alone", "ms in batches"], at_threshold),
-        Table("Detectors: AUROC / FPR at 95 % TPR", ["metric", *(one["title"] for one in nonsense.values())], free),
+        Table("Detectors: means, and AUROC of each", ["metric", *heads, *(found[n]["title"] for n in ranked)], free),
     ]
+
+
+def mean_of(row: dict, names: list[str], figure: str) -> str:
+    mean = np.mean([row["sets"][name][figure][0] for name in names])
+    return f"{mean:.2%}" if figure == "fnr" else f"{mean:.4f}"

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from robust.data import datasets, image_sets
+from robust.data import datasets, image_sets, patterns
+from robust.data.changes import shuffled_patches
 from robust.data.datasets import to_bytes, to_float
-from robust.data.probes import shuffled_patches
 from robust.decision.promise import promised_threshold
 from robust.decision.thresholds import refused
 from robust.decision.tradeoff import auroc
@@ -171,8 +171,8 @@ def outliers(good: Tensor, others: dict[str, Tensor]) -> dict[str, Tensor]:
     flat = {name: torch.full((1, channels, size, size), level) for name, level in (("black", 0.0), ("white", 1.0))}
     made = {
         **flat,
-        "noise": image_sets.noise(400, size, channels),
-        "structured-noise": image_sets.structured_noise(400, size).expand(-1, channels, -1, -1),
+        "noise": patterns.noise(400, size, channels),
+        "structured-noise": patterns.structured_noise(400, size).expand(-1, channels, -1, -1),
         "upside-down": some.flip(2),
         "inverted": 1 - some,
         "half-contrast": some * 0.5,

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from robust.data import sheets, strokes
 from robust.data.datasets import data_root
-from robust.data.image_sets import DRAWN
+from robust.data.image_sets import STROKES
 from robust.evaluation.tables import Table
 from robust.guard import Guard
 from robust.inputs.decode import UnusableImage, open_image
@@ -58,7 +58,7 @@ def rendered(count: int, seed: int) -> Iterator[Sample]:
 
     Raises FileNotFoundError where the strokes are not on this machine.
     """
-    rows = strokes.read(data_root() / "pendigits" / DRAWN["pendigits"])
+    rows = strokes.read(data_root() / "pendigits" / STROKES["pendigits"])
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     for kind in sheets.KINDS:
         for i in chosen:

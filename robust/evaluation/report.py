@@ -92,7 +92,7 @@ def nets_tables(manifest: dict, reference: dict, talk: dict | None) -> list[Tabl
             f"{manifest['figures']['accuracy']:.2%}",
             f"{talk['accuracy']:.0%}" if talk else "",
         ],
-        ["agreement f(G(I(x))) = f(x) on the test set", f"{reference['agrees'].mean():.2%}", ""],
+        ["agreement f(G(I(x))) = f(x) on the test set, I(x) refined", f"{reference['agrees'].mean():.2%}", ""],
         ["training, minutes", " + ".join(f"{name} {s / 60:.0f}" for name, s in seconds.items()), ""],
         ["calibration, minutes", f"{manifest['figures']['calibration_seconds'] / 60:.1f}", ""],
     ]

@@ -12,6 +12,7 @@ from torch import Tensor
 from robust.metrics.base import Metric, Parts
 from robust.metrics.search import SearchResult, nearest_counterexample
 from robust.metrics.search.gradient import padded
+from robust.metrics.search.refine import towards_agreement
 from robust.metrics.search.stochastic import hybrid_search
 from robust.metrics.search.threads import shared_out
 from robust.models.nets import Generator, Inverter
@@ -25,8 +26,8 @@ BLACK_BOX = {"samples": 100, "step": 0.1}
 class DeltaZ(Metric):
     """δz = |z* - I(x)|₂ for the nearest z* with f(G(z*)) ≠ f(x) (Zhao, Dua & Singh, ICLR 2018).
 
-    Exactly 0 where the classifier already disagrees at I(x); ∞ where no other class is within reach. A classifier
-    without gradients is searched by the black-box Algorithm 2, which finds counterexamples about twice as far away:
+    Exactly 0 where the classifier already disagrees at I(x), refined by `robust.metrics.search.refine`; ∞ where no other
+    class is within reach. A classifier without gradients is searched by the black-box Algorithm 2, which finds counterexamples about twice as far away:
     compare such a δz only with others found the same way.
     """
 
@@ -57,14 +58,28 @@ class DeltaZ(Metric):
 
     def search(self, images: Tensor, predictions: Tensor) -> SearchResult:
         """The whole result of the search, for pages that show the walk from I(x) to z*."""
-        latents = torch.cat(shared_out(self._latents, images))
+        latents = self.latents(images, predictions)
         if not self.has_gradients:
             return hybrid_search(self.classifier, self.generator, latents, predictions, **BLACK_BOX)
         return nearest_counterexample(self.classifier, self.generator, latents, predictions)
 
-    @torch.inference_mode()
-    def _latents(self, images: Tensor) -> Tensor:
-        return self.inverter(padded(images))[: len(images)]
+    def latents(self, images: Tensor, predictions: Tensor) -> Tensor:
+        """I(x) (N, latent), refined where the classifier reads G(I(x)) otherwise and what it should read is close by."""
+        return torch.cat(shared_out(self._latents, images, predictions))
+
+    def agrees(self, images: Tensor, predictions: Tensor) -> np.ndarray:
+        """Whether the classifier reads G as x where the search begins, bool (N,). Where not, δz is 0."""
+        latents = self.latents(images, predictions)
+        with torch.inference_mode():
+            read = [self.classifier(self.generator(part)).argmax(1) for part in latents.split(REMEMBERED)]
+        return (torch.cat(read) == predictions).numpy()
+
+    def _latents(self, images: Tensor, predictions: Tensor) -> Tensor:
+        with torch.no_grad():
+            latents = self.inverter(padded(images))[: len(images)]
+        if not self.has_gradients:
+            return latents
+        return towards_agreement(self.classifier, self.generator, latents, predictions)
 
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
         found = self.search(images, predictions)

@@ -55,8 +55,8 @@ def walk(metric: DeltaZ, pixels: Tensor, prediction: int, steps: int = 48, beyon
     delta_z, reached = float(found.delta_z[0]), int(found.reached[0])
     moves = 0 < delta_z < float("inf")
     fractions = torch.arange(steps + beyond + 1 if moves else 1) / steps
+    start = metric.latents(image, torch.tensor([prediction]))
     with torch.no_grad():
-        start = metric.inverter(image)
         latents = torch.lerp(start, found.z_star, fractions.unsqueeze(1))  # unlike a sum, exact at both ends
         images = metric.generator(latents)
         probabilities = metric.classifier(images).softmax(1)

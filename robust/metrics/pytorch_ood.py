@@ -9,6 +9,7 @@ from torch import Tensor
 from robust.metrics.base import Metric, Parts
 
 BATCH = 256
+ONE_BY_ONE = ("OpenMax",)  # whose scores depend on which other images are in the batch
 MOST = 10_000  # training images that a detector is fitted to, and that are kept with the guard
 
 
@@ -83,7 +84,8 @@ class PytorchOOD(Metric):
             self._method("fit")(state["inputs"], state["labels"])
 
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
-        found = [self._predict(part).detach().double() for part in images.split(BATCH)]
+        batch = 1 if self.detector_name in ONE_BY_ONE else BATCH
+        found = [self._predict(part).detach().double() for part in images.split(batch)]
         return torch.cat(found).numpy()
 
     def _predict(self, images: Tensor) -> Tensor:

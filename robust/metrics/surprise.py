@@ -1,6 +1,7 @@
 """Surprise: what several metrics say together, on one scale, at one false positive rate."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from torch import Tensor
@@ -10,6 +11,7 @@ from robust.metrics import registry
 from robust.metrics.base import Metric, Parts
 
 OF = ("vae_loss", "evidence", "energy")  # fast, and blind to different things
+NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
 TIE = 1e-5  # nets round a score's last digits otherwise in another batch: nearer than this, relatively, is equal
 
 
@@ -27,10 +29,11 @@ def tail_probability(scores: np.ndarray, reference: np.ndarray, refuses: Side, t
 
 
 class Surprise(Metric):
-    """Fisher's sum -Σ ln p over metrics (Fisher 1925), p the share of good inputs that look at least as bad to each.
+    """Fisher's sum -Σ w ln p over metrics (Fisher 1925), p the share of good inputs that look at least as bad to each.
 
     In nats; 0 for an input that is at its best for every metric. One threshold on the sum keeps one false positive
-    rate, where "any refuses" adds up one for each metric.
+    rate, where "any refuses" adds up one for each metric. The weights w are 1 unless given (Good, *On the weighted combination
+    of significance tests*, 1955).
     """
 
     name = "surprise"
@@ -39,12 +42,18 @@ class Surprise(Metric):
     digits = 2
 
     @classmethod
-    def build(cls, parts: Parts, of: Sequence[str] = OF) -> "Surprise":
-        return cls([registry.build(name, parts) for name in of], parts.reference)
+    def build(cls, parts: Parts, of: Sequence[str] = OF, weights: Mapping[str, float] = NO_WEIGHTS) -> "Surprise":
+        return cls([registry.build(name, parts) for name in of], parts.reference, weights)
 
-    def __init__(self, parts: Sequence[Metric], reference: dict[str, np.ndarray]):
-        """parts: the metrics to join; reference: each one's scores (M,) on good inputs, by name."""
+    def __init__(
+        self, parts: Sequence[Metric], reference: Mapping[str, np.ndarray], weights: Mapping[str, float] = NO_WEIGHTS
+    ):
+        """parts: the metrics to join; reference: each one's scores (M,) on good inputs, by name; weights: of those that do
+        not weigh 1, by name. Raises ValueError for weights that are not positive, or are of no part."""
         self.parts = {metric.name: metric for metric in parts}
+        self.weights = dict(weights)
+        if not (self.weights.keys() <= self.parts.keys() and all(map(_is_weight, self.weights.values()))):
+            raise ValueError(f"weights are positive numbers for some of {', '.join(self.parts)}, not {self.weights}.")
         self.calibrate(reference)
 
     def calibrate(self, reference: Mapping[str, np.ndarray]) -> None:
@@ -65,7 +74,7 @@ class Surprise(Metric):
                 part.load_state(own)
 
     def options(self) -> dict:
-        return {"of": list(self.parts)}
+        return {"of": list(self.parts)} | ({"weights": self.weights} if self.weights else {})
 
     def tail_probabilities(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """p (N,) of each part, from its scores (N,)."""
@@ -76,15 +85,21 @@ class Surprise(Metric):
 
     def combine(self, scores: dict[str, np.ndarray]) -> np.ndarray:
         """Surprise (N,) from each part's scores (N,), rounded as references are kept: an equal score stays equal."""
-        exact = -sum(np.log(p) for p in self.tail_probabilities(scores).values())
+        exact = -sum(self.weight(name) * np.log(p) for name, p in self.tail_probabilities(scores).items())
         return exact.astype(np.float32).astype(np.float64)
 
     def combine_good(self) -> np.ndarray:
         """Surprise (M,) of the good inputs themselves, each against the others: as a fresh good input is, against all."""
         count = next(iter(len(scores) for scores in self.reference.values()))
-        tails = self.tail_probabilities(self.reference).values()
-        exact = -sum(np.log(np.maximum((p * (count + 1) - 1) / count, 1 / count)) for p in tails)
+        tails = {
+            name: np.maximum((p * (count + 1) - 1) / count, 1 / count)
+            for name, p in self.tail_probabilities(self.reference).items()
+        }
+        exact = -sum(self.weight(name) * np.log(p) for name, p in tails.items())
         return exact.astype(np.float32).astype(np.float64)
+
+    def weight(self, name: str) -> float:
+        return self.weights.get(name, 1.0)
 
     def part_scores(self, images: Tensor, predictions: Tensor) -> dict[str, np.ndarray]:
         """Each part's scores (N,) of images (N, channels, size, size)."""
@@ -92,3 +107,7 @@ class Surprise(Metric):
 
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
         return self.combine(self.part_scores(images, predictions))
+
+
+def _is_weight(value) -> bool:
+    return isinstance(value, int | float) and 0 < value < float("inf")

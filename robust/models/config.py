@@ -23,9 +23,9 @@ class Config:
     inverter_width: int = 32
     inverter_steps: int = 16_000
     inverter_lambda: float = 0.1
-    inverter_agreement: float = 0.0
+    inverter_agreement: float = 20.0
     verifier_width: int = 24
-    verifier_steps: int = 12_000
+    verifier_steps: int = 8_000
 
     @property
     def shape(self) -> dict:
@@ -37,5 +37,5 @@ def config_for(dataset: str, seed: int = 0, channels: int = 1, size: int = 28, c
     if dataset == "mnist":
         return Config(seed=seed)
     shorter = {"lenet_steps": 10_000, "verifier_width": 16, "verifier_steps": 5_000}
-    shorter |= {"wgan_steps": 14_000, "inverter_steps": 20_000, "inverter_agreement": 20.0}
+    shorter |= {"wgan_steps": 14_000, "inverter_steps": 20_000}
     return Config(channels, size, classes, seed, augment=False, **shorter)

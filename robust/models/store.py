@@ -12,6 +12,7 @@ The classifier of a guard that `Guard.fit` made is not in it: it is its owner's.
 called a world. The weights are safetensors, never pickle. Loading checks every hash it relies on.
 """
 
+import copy
 import hashlib
 import json
 from collections.abc import Collection, Mapping
@@ -43,7 +44,8 @@ WORLD = {  # what a world's manifest says of its guard
     "metrics": [
         {"kind": "delta_z", "options": {}},
         {"kind": "vae_loss", "options": {}},
-        {"kind": "surprise", "options": {"of": ["vae_loss", "evidence", "energy"]}},
+        # Evidence alone learned to say no: it weighs as much as the others together.
+        {"kind": "surprise", "options": {"of": ["vae_loss", "evidence", "energy"], "weights": {"evidence": 2.0}}},
     ],
     "thresholds": {name: {"fpr": 0.05} for name in ("delta_z", "vae_loss", "surprise")},
     "rule": "surprise",
@@ -83,7 +85,8 @@ def read_manifest(folder: Path) -> dict:
         raise DamagedWorld(damaged % "")
     if manifest["format"] > FORMAT:
         raise DamagedWorld(f"{folder} was made by a newer version of Robust: install that one.")
-    if "checksum" in manifest and manifest["checksum"] != _checksum(manifest):
+    signed = manifest["format"] == FORMAT or "checksum" in manifest  # older ones are not
+    if signed and manifest.get("checksum") != _checksum(manifest):
         raise DamagedWorld(damaged % ": it is not what was written")
     try:
         manifest = _upgraded(manifest)
@@ -131,7 +134,10 @@ def _upgraded(manifest: dict) -> dict:
         return manifest
     if "kind" not in manifest:  # a world
         subject = asdict(SUBJECTS[manifest["dataset"]]) if manifest["dataset"] in SUBJECTS else manifest["subject"]
-        return manifest | WORLD | {"format": FORMAT, "subject": _as_lists(subject)}
+        upgraded = manifest | copy.deepcopy(WORLD) | {"format": FORMAT, "subject": _as_lists(subject)}
+        for metric in upgraded["metrics"]:
+            metric["options"].pop("weights", None)  # the scores of these worlds know of none
+        return upgraded
     subject = Subject(tuple(map(str, range(manifest["config"]["classes"]))))
     metrics = [named if isinstance(named, dict) else {"kind": named, "options": {}} for named in manifest["metrics"]]
     rest = {key: value for key, value in manifest.items() if key != "kind"}

@@ -182,7 +182,7 @@ def hard_digits(digits: Tensor, labels: Tensor, randomness: torch.Generator) -> 
     drawn = spoilt_digits(digits, labels, randomness)
     outliers = harden(fit_to_frame(augment(drawn, randomness)), randomness)
     outliers[::4] = drawn[::4]
-    return as_others_draw(digits, labels, randomness), outliers
+    return as_others_draw(digits, labels, randomness, every=2), outliers
 
 
 def train_verifier(images: Tensor, labels: Tensor, config: Config, folder: Path, batch: int = 64) -> None:

@@ -1,7 +1,9 @@
 """The bench of metrics: what it measures, its file, its tables, and the page that shows them."""
 
+import bz2
 import json
 import re
+import struct
 from functools import partial
 from pathlib import Path
 
@@ -10,15 +12,16 @@ import pytest
 import torch
 from browser import streamlit_app
 from click.testing import CliRunner
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from streamlit.testing.v1 import AppTest
 
 from robust import DamagedWorld, Guard
 from robust.cli import main
-from robust.data import image_sets
+from robust.data import changes, image_sets, patterns
 from robust.data.examples import samples
 from robust.data.image_sets import ImageSet
-from robust.evaluation import detectors
+from robust.decision.tradeoff import auroc
+from robust.evaluation import detectors, figures
 from robust.evaluation.baselines import Combination, LikelihoodRegret, baselines
 from robust.evaluation.report import tables
 from robust.evaluation.tables import as_text
@@ -45,7 +48,7 @@ def metrics(world):
 
 
 @pytest.fixture(scope="module")
-def measured(world):
+def measurement(world):
     """A small run on the shipped samples."""
     clothes = samples()["fashion_images"][::5].float() / 255
     others = {
@@ -53,19 +56,26 @@ def measured(world):
         "pendigits": digits(4, 1),
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(detectors, "RESAMPLES", 30)
+        patch.setattr(figures, "RESAMPLES", 30)
         patch.setattr(detectors, "ALONE", 2)
         patch.setattr(detectors, "TOGETHER", 8)
-        return detectors.measure(world, digits(2), digits(2, 1), others, images=40, slow=12) | {"left_out": []}
+        found, sheets = detectors.measure(world, digits(2), digits(2, 1), others, images=40, slow=12)
+        return found | {"left_out": []}, sheets
+
+
+@pytest.fixture(scope="module")
+def measured(measurement):
+    return measurement[0]
 
 
 @pytest.fixture
-def shipped(measured, tmp_path) -> Path:
+def shipped(measurement, tmp_path) -> Path:
     """A copy of the default world's folder that holds the small run."""
     for file in DEFAULT_WORLD.iterdir():
         (tmp_path / file.name).symlink_to(file)
-    (tmp_path / detectors.FILE).unlink(missing_ok=True)
-    (tmp_path / detectors.FILE).write_text(json.dumps(measured))
+    for made in (detectors.FILE, detectors.PICTURES):
+        (tmp_path / made).unlink(missing_ok=True)
+    detectors.write(tmp_path, *measurement)
     return tmp_path
 
 
@@ -77,9 +87,10 @@ def test_figures_of_nonsense_agree_with_scikit_learn(refuses):
     randomness = np.random.default_rng(1)
     reference, good, nonsense = (randomness.normal(mean, 1, 2000).round(2) for mean in (0, 0, 1.5))  # ties, too
     sign = 1 if refuses == "high" else -1
-    fnr, fpr, area = detectors.nonsense_figures(sign * reference, sign * good, sign * nonsense, refuses)
+    fnr, fpr, area, precision = figures.nonsense_figures(sign * reference, sign * good, sign * nonsense, refuses)
     truth, scores = np.repeat([0, 1], 2000), np.r_[good, nonsense]
     assert area == pytest.approx(roc_auc_score(truth, scores))
+    assert precision == pytest.approx(average_precision_score(truth, scores))
     false_positives, true_positives, _ = roc_curve(truth, scores, drop_intermediate=False)
     assert fpr == pytest.approx(false_positives[np.argmax(true_positives >= 0.95)])
     truth, scores = np.repeat([0, 1], 2000), np.r_[reference, nonsense]
@@ -90,17 +101,18 @@ def test_figures_of_nonsense_agree_with_scikit_learn(refuses):
 def test_figures_of_spoilt_and_drawn_digits_count_what_was_read_rightly():
     reference = np.arange(100.0)  # at 5 % FPR, above 94 is refused
     images = np.array([[0, 1], [0, 0], [99, 1], [99, 0], [0, 1]])
-    misread, accepted = detectors.changed_figures(reference, images, "high")
-    assert (misread, accepted) == (1 / 5, 3 / 5)
-    refused_right, accepted_right = detectors.drawn_figures(reference, images, "high")
-    assert (refused_right, accepted_right) == (1 / 3, 2 / 5)
+    misread, accepted, area = figures.changed_figures(reference, reference[:50], images, "high")
+    assert (misread, accepted) == (1 / 5, 3 / 5) and area == pytest.approx(0.4 + 0.6 * 0.01)  # ties with 0 count half
+    assert figures.drawn_figures(reference, images, "high") == [1 / 3, 2 / 5, 1 / 5]
+    accepted, area = figures.wrong_figures(reference, images, "high")
+    assert (accepted, area) == (1 / 2, pytest.approx(7 / 12))
 
 
 def test_intervals_hold_the_truth_and_are_the_same_each_time():
     reference, good, nonsense = (np.random.default_rng(2).normal(mean, 1, 500) for mean in (0, 0, 1))
-    figures = partial(detectors.nonsense_figures, refuses="high")
-    found = detectors.with_intervals(figures, reference, good, nonsense)
-    assert found == detectors.with_intervals(figures, reference, good, nonsense)
+    nonsense_figures = partial(figures.nonsense_figures, refuses="high")
+    found = figures.with_intervals(nonsense_figures, reference, good, nonsense)
+    assert found == figures.with_intervals(nonsense_figures, reference, good, nonsense)
     for (value, low, high), truth in zip(found, [0.740, 0.740, 0.760]):  # of normals that are 1 apart
         assert low <= value <= high and low < truth < high and high - low < 0.2
 
@@ -130,7 +142,7 @@ def test_baselines_tell_clothes_from_digits(metrics):
     none = torch.zeros(50, dtype=torch.int64)
     for name in ("vae_reconstruction", "wgan_reconstruction", "f_anogan", "nearest_training_image"):
         metric = next(metric for metric in metrics if metric.name == name)
-        assert detectors.auroc(metric.scores(good, none), metric.scores(nonsense, none), metric.refuses) > 0.8, name
+        assert auroc(metric.scores(good, none), metric.scores(nonsense, none), metric.refuses) > 0.8, name
 
 
 def test_pytorch_oods_scores_are_those_of_their_formulas(metrics, world):
@@ -158,7 +170,7 @@ def test_a_combination_costs_one_joint_fpr(metrics):
     reference = {part.name: randomness.normal(size=4000) for part in parts}
     for how in ("either", "both", "product"):
         scores = Combination(how, how, how, parts, reference).combine(reference)
-        assert detectors.fpr_figures(scores, scores, "low")[0] == pytest.approx(0.05, abs=0.005), how
+        assert figures.fpr_figures(scores, scores, "low")[0] == pytest.approx(0.05, abs=0.005), how
     one = {"delta_z": np.array([-9.0, 0.0, -9.0]), "vae_loss": np.array([0.0, 9.0, 9.0])}  # δz refuses low
     either, both = (Combination(how, how, how, parts, reference).combine(one) for how in ("either", "both"))
     assert (either == 1 / 4001).all() and both[2] == 1 / 4001 and (both[:2] > 0.3).all()
@@ -168,19 +180,46 @@ def test_a_combination_costs_one_joint_fpr(metrics):
 
 
 def test_measures_every_metric_of_the_guard_on_every_set(measured):
-    assert list(measured["sets"]) == ["fashion-mnist", "pendigits", "rotated", "inverted", "blurred"]
+    assert {"fashion-mnist", "pendigits", *changes.CHANGES} <= measured["sets"].keys()
     assert set(Guard.load().metrics) < set(measured["metrics"])
     assert measured["default_rule"] in measured["metrics"] and set(measured["published"]) < set(measured["metrics"])
     for name, metric in measured["metrics"].items():
         assert metric["ms_alone"] > 0 and metric["ms_batched"] > 0
         for one, found in metric["sets"].items():
             slow = name in detectors.SLOW or "δz" in metric["title"]
-            assert found["images"] == (12 if slow else measured["sets"][one]["images"]), (name, one)
-            for key in detectors.FIGURES[measured["sets"][one]["kind"]]:
+            if one != detectors.WRONG_ANSWERS:
+                assert found["images"] == (12 if slow else measured["sets"][one]["images"]), (name, one)
+            for key in figures.FIGURES[measured["sets"][one]["kind"]]:
                 value, low, high = found[key]
                 assert 0 <= low <= high <= 1 and 0 <= value <= 1
     assert measured["metrics"]["vae_loss"]["sets"]["fashion-mnist"]["auroc"][0] > 0.9
     assert measured["sets"]["pendigits"]["read_right"] > 0.9 > measured["sets"]["inverted"]["read_right"]
+
+
+def test_the_pictures_that_slip_through_are_kept(shipped, measured):
+    found = detectors.slipped_pictures(shipped, measured, "vae_loss", "stroke-added")
+    share = measured["metrics"]["vae_loss"]["sets"]["stroke-added"]["misread"][0]
+    assert len(found) == min(detectors.SHOWN, round(40 * share)) > 0
+    for picture, read_as in found:
+        assert picture.size == (28, 28) and 0 <= read_as < 10 and np.asarray(picture).any()
+    (shipped / detectors.PICTURES / "stroke-added.png").write_bytes(b"no picture")
+    assert detectors.slipped_pictures(shipped, measured, "vae_loss", "stroke-added") == []
+
+
+def test_surprise_is_measured_without_the_half_that_it_is_measured_on(measured, world):
+    assert len(world.metrics["surprise"].reference["vae_loss"]) == 10_000  # the guard's own stays as it is
+    assert 0 <= measured["metrics"]["surprise"]["fpr"][0] <= 0.2
+
+
+def test_wrong_answers_of_several_sets_are_one_set():
+    none = ImageSet(torch.zeros(3, 1, 28, 28), torch.zeros(3))
+    first = detectors.Scored("drawn", none, np.array([0, 1, 0]), {"fast": np.arange(3.0), "slow": np.ones(2)})
+    second = detectors.Scored("drawn", none, np.array([1, 0, 0]), {"fast": np.zeros(3), "slow": np.zeros(1)})
+    found = detectors.together(first, second)
+    assert found.right.tolist() == [True, False, True, False, True, True]
+    assert found.with_right("slow").tolist() == [[1, 1], [1, 0], [0, 0]]
+    assert found.with_right("fast")[:, 1].tolist() == [1, 0, 1, 0, 1, 1]
+    assert not detectors.Scored("nonsense", none, np.zeros(3), {}).right.any()  # whatever labels it has of its own
 
 
 def test_the_calibrations_scores_are_taken_for_its_own_images_alone(world):
@@ -195,7 +234,7 @@ def test_the_calibrations_scores_are_taken_for_its_own_images_alone(world):
 
 def test_the_report_has_the_tables_where_the_file_is(shipped, measured):
     shown = as_text(tables(shipped))
-    assert "Detectors: AUROC / FPR at 95 % TPR" in shown
+    assert "Detectors: means, and AUROC of each" in shown
     assert all(metric["title"] in shown for metric in measured["metrics"].values())
     (shipped / detectors.FILE).unlink()
     assert "Detectors" not in as_text(tables(shipped))
@@ -212,13 +251,49 @@ def test_without_the_data_the_command_says_so(monkeypatch, tmp_path):
 
 
 def test_structured_noise_and_spoilt_digits_are_images():
-    noise, images = image_sets.structured_noise(40), digits(20).images
+    noise, images = patterns.structured_noise(40), digits(20).images
     assert noise.shape == (40, 1, 28, 28) and noise.min() >= 0 and noise.max() <= 1
-    assert (image_sets.structured_noise(40) == noise).all()
-    for change in image_sets.CHANGES.values():
+    assert (patterns.structured_noise(40) == noise).all()
+    for pattern in image_sets.PATTERNS.values():
+        made = pattern(8, 28)
+        assert made.shape == (8, 1, 28, 28) and made.min() >= 0 and made.max() <= 1 and (pattern(8, 28) == made).all()
+        assert len({image.numpy().tobytes() for image in made}) == 8
+    for change in changes.CHANGES.values():
         changed = change(images)
         assert changed.shape == images.shape and changed.min() >= 0 and changed.max() <= 1 + 1e-6
         assert (changed - images).abs().mean() > 0.02
+
+
+def write_idx(path: Path, values: np.ndarray, code: int = 8) -> None:
+    """A file as MNIST's are (LeCun)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = struct.pack(f">BBBB{values.ndim}I", 0, 0, code, values.ndim, *values.shape)
+    path.write_bytes(header + values.astype(">i4" if code == 12 else np.uint8).tobytes())
+
+
+def test_other_sets_are_read_where_their_files_are(monkeypatch, tmp_path):
+    monkeypatch.setenv("ROBUST_DATA", str(tmp_path))
+    assert all(image_sets.load(name) is None for name in image_sets.at_hand.SETS)
+    pictures = np.zeros((5, 28, 28), np.uint8)
+    pictures[:, 4:20, 10] = 255  # an upright line
+    labels = np.arange(5, dtype=np.uint8)
+    for folder, name in (("KMNIST", ""), ("EMNIST", "emnist-letters-"), ("QMNIST", "qmnist-")):
+        for part, kind in (("train", "train"), ("test", "t10k")):
+            begin = tmp_path / folder / "raw" / f"{name}{kind if folder == 'KMNIST' else part}"
+            lying = pictures.transpose(0, 2, 1) if folder == "EMNIST" else pictures
+            write_idx(begin.with_name(f"{begin.name}-images-idx3-ubyte"), lying)
+            write_idx(begin.with_name(f"{begin.name}-labels-idx1-ubyte"), labels)
+    wide = np.stack([np.r_[label, np.zeros(7)] for label in labels]).astype(int)
+    write_idx(tmp_path / "QMNIST" / "raw" / "qmnist-test-labels-idx2-int", wide, 12)
+    line = "3 " + " ".join(f"{i + 1}:{1.0 if i % 16 == 8 else -1.0}" for i in range(256))
+    (tmp_path / "usps.t.bz2").write_bytes(bz2.compress(f"{line}\n{line}\n".encode()))
+    for name in ("kmnist", "emnist-letters"):
+        found = image_sets.load(name)
+        assert found.images.shape == (5, 1, 28, 28) and (found.labels == -1).all(), name
+        assert found.images[0, 0, 10, 10] == 1 and found.images[0, 0, 10, 20] == 0, name
+    usps = image_sets.load("usps")
+    assert usps.labels.tolist() == [2, 2] and usps.images[0, 0, 14, 13:16].max() > 0.5  # the file counts from 1
+    assert usps.images[0, 0, :, :4].max() == 0
 
 
 # --- The page ------------------------------------------------------------------------------------------------------
@@ -238,7 +313,8 @@ import json, runpy
 from pathlib import Path
 import streamlit as st
 from pages.components.style.style import apply_style
-from robust.evaluation import detectors
+from robust.decision.tradeoff import auroc
+from robust.evaluation import detectors, figures
 
 st.set_page_config(layout="wide")
 apply_style()
@@ -262,7 +338,13 @@ def test_the_page_ranks_the_metrics_of_the_chosen_set(page, measured, tmp_path):
         assert {"◆ δz", "◆ VAE loss"} < set(few) and any(label.startswith("★") for label in few)
         page.get_by_text(f"All {len(measured['metrics'])} metrics").click()
         labels.nth(len(measured["metrics"]) - 1).wait_for()
-        page.get_by_role("radio", name="Drawn digits").click()
+        cell = page.get_by_role("button", name=re.compile("^◆ VAE loss, Drawn digits: .* rightly read, but refused"))
+        cell.focus()
+        page.keyboard.press("ArrowLeft")
+        expect(page.get_by_role("button", name=re.compile("^◆ VAE loss, Shuffled patches"))).to_be_focused()
+        cell.click()
+        expect(page.get_by_text(re.compile("VAE loss refuses .* of those of Drawn digits"))).to_be_visible()
+        expect(cell).to_have_attribute("aria-pressed", "true")
         metrics = measured["metrics"]
         worst = max(reversed(metrics), key=lambda name: metrics[name]["sets"]["pendigits"]["refused_right"][0])
         title = re.compile(r"\s*".join(map(re.escape, metrics[worst]["title"].split())))  # a long one has two lines

@@ -11,6 +11,7 @@ from robust import Guard
 from robust.data import datasets
 from robust.data.examples import samples
 from robust.metrics.search import nearest_counterexample
+from robust.metrics.search.refine import REACH, towards_agreement
 from robust.metrics.search.stochastic import hybrid_search, iterative_search
 
 
@@ -157,3 +158,32 @@ def test_threads_that_start_during_a_search_have_torchs_own_number(problem, worl
         coming.join()
         torch.set_num_threads(usual)
     assert set(seen) == {3}
+
+
+# --- Where the search begins ---------------------------------------------------------------------------------------
+
+
+def test_refining_crosses_a_boundary_that_is_close_and_leaves_the_rest_alone():
+    weights = torch.tensor([0.6, 0.8])  # class 1 begins at a distance of 1
+    near, far, right = [0.6 + 0.024, 0.8 + 0.032], [1.2, 1.6], [0.3, 0.4]
+    latents, labels = torch.tensor([near, far, right]), torch.zeros(3, dtype=torch.int64)
+    found = towards_agreement(linear(weights), identity, latents, labels)
+    assert torch.equal(found[1:], latents[1:])
+    assert found[0] @ weights < 1 and (found[0] - latents[0]).norm() < REACH
+
+
+def test_refined_latents_agree_and_are_near_and_depend_on_no_other(world):
+    metric = world.metrics["delta_z"]
+    images = datasets.to_float(torch.cat([samples()["mnist_images"][::4], samples()["fashion_images"]]))
+    with torch.inference_mode():
+        predictions = world.contents.nets["lenet"](images).argmax(1).clone()
+        inverse = metric.inverter(images)
+        before = metric.classifier(metric.generator(inverse)).argmax(1) == predictions
+    found, agrees = metric.latents(images, predictions), torch.from_numpy(metric.agrees(images, predictions))
+    moved = (found - inverse).norm(dim=1)
+    assert (moved <= REACH + 1e-5).all() and (moved[before] < 1e-5).all()
+    assert (agrees >= before).all() and agrees.sum() > before.sum()
+    some = (agrees & ~before).nonzero()[:3, 0]
+    for place in some:
+        alone = metric.latents(images[place : place + 1], predictions[place : place + 1])
+        assert torch.allclose(alone[0], found[place], atol=1e-5)

@@ -9,7 +9,7 @@ from robust.data.augment import as_others_draw, fit_to_frame
 from robust.data.examples import samples
 from robust.data.outliers import scribbles, spoilt_digits, spoilt_images
 from robust.decision.thresholds import refused
-from robust.metrics import Evidence, tail_probability
+from robust.metrics import Evidence, Surprise, tail_probability
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,18 @@ def test_surprise_adds_up_what_its_parts_say(guard):
     metric = guard.metrics["surprise"]
     tails = metric.tail_probabilities(metric.part_scores(images, predictions))
     assert set(tails) == {"vae_loss", "evidence", "energy"}
-    assert metric.scores(images, predictions) == pytest.approx(-sum(np.log(p) for p in tails.values()))
+    weighted = -sum((2 if name == "evidence" else 1) * np.log(p) for name, p in tails.items())
+    assert metric.scores(images, predictions) == pytest.approx(weighted)
+
+
+def test_weights_are_kept_and_must_make_sense(guard):
+    assert guard.metrics["surprise"].options() == {
+        "of": ["vae_loss", "evidence", "energy"],
+        "weights": {"evidence": 2.0},
+    }
+    for weights in ({"evidence": -1.0}, {"evidence": float("nan")}, {"evidence": "2"}, {"knn": 1.0}):
+        with pytest.raises(ValueError, match="weights"):
+            Surprise([guard.metrics["surprise"].parts["evidence"]], {}, weights)
 
 
 def test_surprise_refuses_more_letters_and_clothes_than_the_published_metrics(guard, world):

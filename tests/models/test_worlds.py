@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from tiny_worlds import STEPS, TINY, draw_folder, few_samples
 
 from robust import Guard, cli
-from robust.data import datasets, image_sets
+from robust.data import datasets, image_sets, patterns
 from robust.data.examples import CLOTHES, EXAMPLES, samples
 from robust.data.image_folder import UnusableDataset, read_image_folder
 from robust.decision.rule import Rule
@@ -29,7 +29,7 @@ def test_a_folder_of_pictures_becomes_a_world_with_one_command(tmp_path, monkeyp
     monkeypatch.setattr(cli, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setattr(datasets, "load", few_samples)
     monkeypatch.setattr(datasets, "is_here", lambda name: name == "mnist")
-    monkeypatch.setattr(image_sets, "NOISE_COUNT", 20)
+    monkeypatch.setattr(image_sets, "PATTERN_COUNT", 20)
     monkeypatch.setattr(
         config, "config_for", lambda name, seed, *shape: config.Config(*shape, seed, **TINY, **STEPS)
     )  # fmt: skip
@@ -144,7 +144,7 @@ def test_a_photo_fills_the_frame_of_a_clothes_world(weights):
 
 
 def test_noise_fits_any_world():
-    assert image_sets.noise(8, 45, 3).shape == (8, 3, 45, 45)
+    assert patterns.noise(8, 45, 3).shape == (8, 3, 45, 45)
 
 
 def test_the_code_to_take_home_names_the_world(weights, monkeypatch):

@@ -12,7 +12,8 @@ from torch import Tensor
 from pages.components.views.samples import SHIPPED
 from robust import Drift, DriftWatch, Guard, Report
 from robust.data.examples import samples
-from robust.data.image_sets import letters, noise
+from robust.data.image_sets import letters
+from robust.data.patterns import noise
 
 TITLES = {"mnist": "Digits", "fashion-mnist": "Clothes", "letters": "Letters", "noise": "Noise"}
 GENERATED = 60  # letters, and images of noise: enough not to see the same one all the time

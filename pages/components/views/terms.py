@@ -17,7 +17,8 @@ TERMS = {
     "nats": "The unit of surprise with natural logarithms: 0.7 nats are one bit.",
     "latent": "The few numbers by which a net describes a picture.",
     "generator": "A net that draws a picture from a few numbers.",
-    "inverter": "A net that finds the numbers from which the generator draws a picture.",
+    "inverter": "A net that finds the numbers from which the generator draws a picture; a small step puts them right where the "
+    "classifier would read the drawing otherwise.",
     "KL": "How unusual the VAE's description of the picture is, in nats.",
     "threshold": "The value from which on an answer is refused.",
 }

@@ -2,8 +2,8 @@
 
 Left out are those that need what we do not have or must not use: outliers to train on (WeightedEBO), text (MCM),
 random answers (MCD), the gradients of all weights for each image (GradNorm, GradUncertainty), or the wide feature maps
-of large nets (ASH, SCALE, LTS, RankFeat, Gram, NACUE, MultiMahalanobis); and OpenMax, whose scores depend on which
-other images are in the batch. Parameters are the papers' or the library's defaults: tuning them would take outliers.
+of large nets (ASH, SCALE, LTS, RankFeat, Gram, NACUE, MultiMahalanobis). Parameters are the papers' or the library's
+defaults: tuning them would take outliers.
 """
 
 from torch import Tensor
@@ -18,6 +18,7 @@ DETECTORS = (  # title, what it computes, its name in pytorch-ood, arguments
     ("energy", "−log Σ exp of the logits", "EnergyBased", {}),
     ("entropy", "The entropy of the softmax probabilities", "Entropy", {}),
     ("GEN", "A generalised entropy of the softmax probabilities", "GEN", {}),
+    ("OpenMax", "Probability of an unknown class, from the distance of the logits to the class's mean", "OpenMax", {}),
     ("KL matching", "KL divergence from the class's mean probabilities", "KLMatching", {}),
     ("ODIN", "MSP at temperature 1,000 after one step towards the prediction", "ODIN", {}),
     ("Mahalanobis", "Mahalanobis distance to the nearest class mean in the features", "Mahalanobis", {}),
