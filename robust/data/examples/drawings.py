@@ -31,7 +31,7 @@ def arc(x: float, y: float, rx: float, ry: float, start: float = 0, end: float =
 
 
 HEART = [arc(105, 105, 40, 42, 180, 360) + arc(185, 105, 40, 42, 180, 360) + [(225, 115), (145, 225), (65, 105)]]
-LETTER_K = [[(90, 50), (90, 230)], [(195, 55), (95, 145), (200, 230)]]
+LETTER_K = [[(90, 50), (90, 230)], [(210, 55), (95, 145), (215, 230)]]
 FISH = [
     curve((50, 140), (90, 70), (170, 70), (200, 140))
     + [(240, 95), (240, 185), (200, 140)]
@@ -110,5 +110,5 @@ DRAWINGS: dict[str, Callable[[], Image.Image]] = {
     "Painted falafels": falafels,
     "Heart": partial(drawing, HEART, 18),
     "Letter K": partial(drawing, LETTER_K, 30),
-    "Fish": partial(drawing, FISH, 24),
+    "Fish": partial(drawing, FISH, 18),
 }
