@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from robust.data import at_hand, datasets, patterns, strokes
+from robust.data import datasets, patterns, strokes, torchvision_sets
 from robust.inputs.prepare import EVERYWHERE, prepare
 
 TITLES = {
@@ -99,7 +99,7 @@ def load(name: str, channels: int = 1, size: int = 28) -> ImageSet | None:
     noise and the other patterns are those of `robust.data.patterns`; two-digits are pairs of MNIST's test digits, side by
     side; glyphs are letters of the Noto fonts that are installed. omniglot is Lake et al.'s (2015) characters from
     ROBUST_DATA/omniglot/characters.jsonl, pendigits Alimoglu & Alpaydin's (1996) digits from
-    ROBUST_DATA/pendigits/train.jsonl, both drawn as on the pad. The rest is `robust.data.at_hand`'s. All are scaled to
+    ROBUST_DATA/pendigits/train.jsonl, both drawn as on the pad. The rest is `robust.data.torchvision_sets`'s. All are scaled to
     `size`, and repeated over `channels`.
     """
     if name == "noise":  # of every channel its own
@@ -115,8 +115,8 @@ def _grey_set(name: str) -> ImageSet | None:
     if name in datasets.DATASETS:
         images, labels = datasets.load(name, train=False)
         return ImageSet(datasets.to_float(images), labels)
-    if name in at_hand.SETS:
-        found = at_hand.load(name)
+    if name in torchvision_sets.SETS:
+        found = torchvision_sets.load(name)
         return found and ImageSet(*found)
     if name == "fashion-mnist-scaled":
         images, _ = datasets.load("fashion-mnist", train=False)

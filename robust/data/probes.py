@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from robust.data.changes import shuffled_patches
+from robust.data import changes
 from robust.data.datasets import to_bytes, to_float
 from robust.data.examples import samples
 from robust.data.image_sets import fit
@@ -26,10 +26,10 @@ def probes(own: Tensor, count: int) -> dict[str, tuple[Tensor, Tensor]]:
         "noise": noise(max(count, 4), size, channels),
         "structured-noise": structured,
         **{name: torch.full((1, channels, size, size), level) for name, level in FLAT.items()},
-        "inverted": 1 - some,
-        "upside-down": some.flip(2),
+        "inverted": changes.inverted(some),
+        "upside-down": changes.upside_down(some),
         "half-contrast": some * 0.5,
-        "shuffled": shuffled_patches(some),
+        "shuffled": changes.shuffled_patches(some),
     }
     found = {name: (to_bytes(images), torch.full((len(images),), -1)) for name, images in sets.items()}
     return shipped(own, count) | found

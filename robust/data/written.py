@@ -18,7 +18,7 @@ ILLEGIBLE = (0.25, 0.5)  # the same, for what is no longer the digit that it was
 
 # Strokes by their control points x, y, from the top left corner of a unit square; the pen turns sharply at a CORNER.
 OVAL = [(0.55, 0.0), (0.15, 0.2), (0.1, 0.65), (0.45, 1.0), (0.85, 0.7), (0.85, 0.25), (0.5, 0.0)]
-UPRIGHT, BENT_BACK = [(0.55, 0.0), (0.5, 1.0)], [(0.8, 0.0), (0.35, 0.45), (0.2, 0.8)]
+UPRIGHT = [(0.55, 0.0), (0.5, 1.0)]
 BOWS = [(0.2, 0.12), (0.5, 0.0), (0.8, 0.22), (0.45, 0.47, CORNER), (0.85, 0.72), (0.5, 1.0), (0.12, 0.86)]
 EIGHT = [
     (0.75, 0.12), (0.4, 0.0), (0.2, 0.22), (0.5, 0.47), (0.82, 0.78), (0.5, 1.0), (0.18, 0.78), (0.5, 0.47), (0.8, 0.2),
@@ -162,7 +162,7 @@ def _spread(stroke: list[tuple]) -> tuple[Tensor, Tensor]:
     """
     own = torch.tensor([point[:2] for point in stroke])
     count = len(own)
-    pieces, lengths = [], []
+    pieces = []
     for i in range(count - 1):
         time = torch.linspace(0, 1, 33)[:, None]
         weights = torch.zeros(33, count)
@@ -236,7 +236,6 @@ def characters(count: int, generator: Generator) -> tuple[Tensor, Tensor]:
     mirrored, joined to one before at start, middle or end, or set beside it; often the same piece again.
     """
     shape = (count, STROKES)
-
     which = torch.randint(len(PIECES), shape, generator=generator)
     again = chance(0.25, shape, generator)
     which[:, 1:] = torch.where(again[:, 1:], which[:, :-1], which[:, 1:])

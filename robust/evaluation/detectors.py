@@ -220,12 +220,8 @@ def measure(
         spoilt = ImageSet(change(good.images.images), good.images.labels)
         found[name] = scored(name, CHANGED, spoilt, torch.arange(len(spoilt.images)))
 
-    for metric in joined:  # from the same half as everything else
-        parts = [*metric.parts.values()]
-        metric.calibrate(reference.of(parts))
-        for one in (good, *found.values()):
-            one.scores[metric.name] = metric.combine(one.of(parts))
-        reference.scores[metric.name] = metric.combine_good()
+    for metric in joined:
+        join(metric, reference, [good, *found.values()])
     combined = combinations(metrics, reference.scores, guard)
     for metric in combined:
         for one in (reference, good, *found.values()):
@@ -265,6 +261,16 @@ def measure(
         },
     }
     return measured, sheets
+
+
+def join(metric: Metric, reference: Scored, others: list[Scored]) -> None:
+    """Score the sets with a metric of metrics that knows the reference alone, as everything else here does, and none of the
+    good images that it is measured on."""
+    parts = [*metric.parts.values()]
+    metric.calibrate(reference.of(parts))
+    for one in others:
+        one.scores[metric.name] = metric.combine(one.of(parts))
+    reference.scores[metric.name] = metric.combine_good()
 
 
 def wrongly_judged(metric: Metric, reference: Scored, one: Scored) -> np.ndarray:

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from robust.data import datasets, image_sets, patterns
-from robust.data.changes import shuffled_patches
+from robust.data import changes, datasets, image_sets, patterns
 from robust.data.datasets import to_bytes, to_float
 from robust.decision.promise import promised_threshold
 from robust.decision.thresholds import refused
@@ -173,10 +172,10 @@ def outliers(good: Tensor, others: dict[str, Tensor]) -> dict[str, Tensor]:
         **flat,
         "noise": patterns.noise(400, size, channels),
         "structured-noise": patterns.structured_noise(400, size).expand(-1, channels, -1, -1),
-        "upside-down": some.flip(2),
-        "inverted": 1 - some,
+        "upside-down": changes.upside_down(some),
+        "inverted": changes.inverted(some),
         "half-contrast": some * 0.5,
-        "shuffled": shuffled_patches(some),
+        "shuffled": changes.shuffled_patches(some),
     }
     return others | {name: to_bytes(images) for name, images in made.items()}
 

@@ -21,7 +21,7 @@ guard = Guard.load("my_guard", classifier=classifier)
 try:
     print(guard.classify("photo.png"))
 except NotReliableClassification as refusal:
-    print(refusal)  # 8 · not reliable: Surprise refuses
+    print(refusal)  # 5 · not reliable: Surprise refuses
 """
 
 STREAM = """\

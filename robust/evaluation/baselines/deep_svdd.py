@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robust.evaluation.baselines.passes import in_batches
+from robust.evaluation.baselines.training import train
 from robust.metrics import Metric
 
-EPOCHS, RATE, WIDTH, FEATURES = 5, 1e-3, 16, 32
+EPOCHS, WIDTH, FEATURES = 5, 16, 32
 
 
 class DeepSVDD(Metric):
@@ -33,11 +33,7 @@ class DeepSVDD(Metric):
         )  # fmt: skip
         with torch.no_grad():
             self.centre = torch.cat([self.net(part) for part in training.split(256)]).mean(0)
-        adam = torch.optim.Adam(self.net.parameters(), RATE, weight_decay=1e-6)
-        for batch in in_batches(training, EPOCHS, self.title):
-            adam.zero_grad()
-            self.distances(training[batch]).mean().backward()
-            adam.step()
+        train(self.net, lambda images: self.distances(images).mean(), training, EPOCHS, self.title, weight_decay=1e-6)
 
     def distances(self, images: Tensor) -> Tensor:
         return (self.net(images) - self.centre).square().sum(1)

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from robust.evaluation.baselines.passes import in_batches
+from robust.evaluation.baselines.training import train
 from robust.metrics import Metric
 from robust.models.nets import Verifier
 
-EPOCHS, RATE = 2, 1e-3
+EPOCHS = 2
 WAYS = ((), (2,), (3,), (2, 3))  # axes that are mirrored: as it is, upside down, mirrored, turned by 180 degrees
 
 
@@ -28,16 +28,12 @@ class WhichWayUp(Metric):
     def __init__(self, training: Tensor):
         """`training` (N, channels, size, size) in [0, 1]."""
         torch.manual_seed(0)
-        self.net = Verifier(training.shape[1], training.shape[2], classes=len(WAYS), width=8).train()
-        adam = torch.optim.Adam(self.net.parameters(), RATE)
-        for batch in in_batches(training, EPOCHS, self.title):
-            images = training[batch]
-            ways = torch.arange(len(WAYS)).repeat_interleave(len(images))
-            loss = F.cross_entropy(self.net(torch.cat([images.flip(axes) for axes in WAYS])), ways)
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-        self.net.eval()
+        self.net = Verifier(training.shape[1], training.shape[2], classes=len(WAYS), width=8)
+        train(self.net, self._loss, training, EPOCHS, self.title)
+
+    def _loss(self, images: Tensor) -> Tensor:
+        ways = torch.arange(len(WAYS)).repeat_interleave(len(images))
+        return F.cross_entropy(self.net(torch.cat([images.flip(axes) for axes in WAYS])), ways)
 
     @torch.inference_mode()
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
