@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from robust.data.image_sets import TITLES
+from robust.evaluation.detectors import PICTURES
 from robust.evaluation.report import tables
 from robust.evaluation.tables import as_markdown
 from robust.metrics import registry
@@ -10,6 +11,11 @@ from robust.models.store import checked, read_manifest
 
 FILE = "README.md"
 LICENCES = {"mnist": "CC BY-SA 3.0", "fashion-mnist": "MIT"}  # of the images
+OF_PICTURES = (
+    "`slipped/` shows pictures that metrics get wrong, prepared as the net sees them: of the MNIST database and changes of it "
+    "(CC BY-SA 3.0), Fashion-MNIST (© Zalando SE, MIT), Omniglot (© Lake, MIT), Pen-Based Recognition of Handwritten Digits "
+    "(Alpaydin & Alimoglu, UCI, CC BY 4.0), and letters of the Noto fonts (© Google, OFL 1.1)."
+)
 KEPT = ("critic", "fingerprint", "scores", "training_images")  # files that no answer needs
 
 
@@ -76,13 +82,14 @@ threshold is a choice of how many good {plural} may be refused: take it from ima
 def _of_a_world(folder: Path, manifest: dict, plural: str) -> dict[str, str]:
     title = TITLES.get(manifest["dataset"], manifest["dataset"])
     licence = LICENCES.get(manifest["dataset"], "your own images")
+    pictures = f" {OF_PICTURES}" if (folder / PICTURES).is_dir() else ""
     return {
         "title": f"LeNet on {title}, guarded",
         "what": f"A classifier of {plural}, and the nets that say when its answer is not to be trusted.",
         "code": f'from robust import Guard\n\nguard = Guard.load("{folder.name}")',
         "use": "To show on a stage, and to teach, what a refusal costs and what it prevents; and as a worked example of a guard.",
         "calibrated": f"the test set of {title}",
-        "data": f"{title}, its training set for the nets, its test set for the thresholds ({licence}).",
+        "data": f"{title}, its training set for the nets, its test set for the thresholds ({licence}).{pictures}",
     }
 
 
