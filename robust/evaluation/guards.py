@@ -28,6 +28,7 @@ from robust.decision.thresholds import refused
 from robust.decision.tradeoff import auroc
 from robust.evaluation.baselines.from_pytorch_ood import pytorch_ood_metrics
 from robust.evaluation.tables import Table
+from robust.fitting import LARGEST_NET
 from robust.guard import Guard
 from robust.judge import BATCH, single_metrics
 from robust.metrics import Metric
@@ -39,6 +40,8 @@ TRAIN, CALIBRATION, FRESH = 10_000, 2000, 4000  # images; the fresh ones measure
 SOME = 1000  # images of each set of outliers
 FEWEST_OTHERS = 2000  # images on which a repeated calibration is checked
 THEIRS = "pytorch-ood: "
+STEPS = 2000  # of the verifier, where labels are given
+LABELLED = f"Surprise, with labels ({STEPS:,} steps)"
 LARGEST_COMPARED = 64  # pixels a side up to which pytorch-ood's detectors stand beside: each asks the classifier anew
 DRAWS, DRAWN = 200, 500  # repeated calibrations, and the images of each
 CLASSES = {  # of emoji-datasource, and the groups that make them
@@ -239,17 +242,20 @@ def scores_of(metrics: Mapping[str, Metric], classifier: Callable[[Tensor], Tens
 
 
 def measure(task: Task) -> dict:
-    """The guard with its defaults, and pytorch-ood's detectors beside it."""
+    """The guard with its defaults, one that was given labels, and pytorch-ood's detectors beside them."""
     calibration = min(CALIBRATION, len(task.test[0]) // 2)
     good, fresh = task.test[0][:calibration], task.test[0][calibration : calibration + FRESH]
     began = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of sets that it is blind to: the table says it
-        guard = Guard.fit(task.classifier, task.train[0], good, fpr=FPR, confidence=CONFIDENCE)
+    guard = fitted(task, good)
     seconds = time.perf_counter() - began
     classifier: AnyClassifier = guard.classifier
     ours = guard.metrics | single_metrics(guard.metrics.values())
     metrics = {metric.title: metric for metric in ours.values()}
+    references = {metric.title: guard.reference[name] for name, metric in guard.metrics.items() if metric.parts}
+    if task.train[0].shape[2] <= LARGEST_NET:
+        labelled = fitted(task, good, labels=task.train[1], steps=STEPS)
+        metrics[LABELLED] = labelled.metrics[labelled.rule.decides]
+        references[LABELLED] = labelled.reference[labelled.rule.decides]
     if not classifier.gives_probabilities and task.train[0].shape[2] <= LARGEST_COMPARED:
         with torch.no_grad():
             parts = [to_float(part) for part in task.train[0].split(BATCH)]
@@ -262,7 +268,7 @@ def measure(task: Task) -> dict:
         scores_of(metrics, classifier, images) for images in tqdm(scored, desc=f"measure {task.name}")
     )
     # A metric of metrics judges each good image against the others: its scores as the guard keeps them.
-    reference |= {metric.title: guard.reference[name] for name, metric in guard.metrics.items() if metric.parts}
+    reference |= references
     rows = {
         title: figures(metric, reference[title], measured[title], {n: o[title] for n, o in zip(task.outliers, others)})
         for title, metric in metrics.items()
@@ -277,6 +283,12 @@ def measure(task: Task) -> dict:
         "kept": promise_kept(guard, torch.cat([good, fresh])),
         "metrics": rows,
     }
+
+
+def fitted(task: Task, good: Tensor, **options) -> Guard:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of sets that it is blind to: the table says it
+        return Guard.fit(task.classifier, task.train[0], good, fpr=FPR, confidence=CONFIDENCE, **options)
 
 
 def figures(metric: Metric, reference: np.ndarray, measured: np.ndarray, others: Scores) -> dict:

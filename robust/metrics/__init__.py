@@ -5,6 +5,7 @@ from robust.metrics.confidence import Confidence
 from robust.metrics.delta_z import DeltaZ
 from robust.metrics.energy import Energy
 from robust.metrics.evidence import Evidence
+from robust.metrics.excess_loss import ExcessLoss
 from robust.metrics.exposure import Exposure
 from robust.metrics.knn import KNN
 from robust.metrics.layers import EarlyLayers, LateLayers
@@ -18,6 +19,7 @@ __all__ = [
     "EarlyLayers",
     "Energy",
     "Evidence",
+    "ExcessLoss",
     "Exposure",
     "LateLayers",
     "Metric",

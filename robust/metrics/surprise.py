@@ -10,7 +10,7 @@ from robust.decision.thresholds import Side, outlier_scores
 from robust.metrics import registry
 from robust.metrics.base import Metric, Parts
 
-OF = ("vae_loss", "evidence", "energy")  # fast, and blind to different things
+OF = ("excess_loss", "evidence", "energy")  # fast, and blind to different things
 NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
 TIE = 1e-5  # nets round a score's last digits otherwise in another batch: nearer than this, relatively, is equal
 

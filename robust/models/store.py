@@ -12,7 +12,6 @@ The classifier of a guard that `Guard.fit` made is not in it: it is its owner's.
 called a world. The weights are safetensors, never pickle. Loading checks every hash it relies on.
 """
 
-import copy
 import hashlib
 import json
 from collections.abc import Collection, Mapping
@@ -25,7 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from robust.data.subjects import SUBJECTS, Subject
+from robust.data.subjects import Subject
 from robust.models.config import Config
 from robust.models.nets import VAE, Critic, Generator, Inverter, LeNet, Verifier
 from robust.models.weights import WEIGHTS
@@ -34,7 +33,7 @@ DEFAULT_WORLD = WEIGHTS / "mnist"
 SCORES = "scores.safetensors"
 TRAINING_IMAGES = "training_images.safetensors"
 FINGERPRINT = "fingerprint.safetensors"
-FORMAT = 3  # of the manifest; 1 and 2 had worlds and fitted guards in two ways
+FORMAT = 4  # of the manifest; up to 3, evidence was another number; 1 and 2 had fitted guards in another way
 OWN = "test"  # the reference set of a guard that Guard.fit made
 MEASURED = ("data_sha256", "training_seconds", "figures")  # what a manifest may say beside what makes the guard
 CENTRED, AS_GIVEN = "centred", "as given"  # how a guard reads a picture
@@ -45,7 +44,7 @@ WORLD = {  # what a world's manifest says of its guard
         {"kind": "delta_z", "options": {}},
         {"kind": "vae_loss", "options": {}},
         # Evidence alone learned to say no: it weighs as much as the others together.
-        {"kind": "surprise", "options": {"of": ["vae_loss", "evidence", "energy"], "weights": {"evidence": 2.0}}},
+        {"kind": "surprise", "options": {"of": ["excess_loss", "evidence", "energy"], "weights": {"evidence": 2.0}}},
     ],
     "thresholds": {name: {"fpr": 0.05} for name in ("delta_z", "vae_loss", "surprise")},
     "rule": "surprise",
@@ -85,7 +84,7 @@ def read_manifest(folder: Path) -> dict:
         raise DamagedWorld(damaged % "")
     if manifest["format"] > FORMAT:
         raise DamagedWorld(f"{folder} was made by a newer version of Robust: install that one.")
-    signed = manifest["format"] == FORMAT or "checksum" in manifest  # older ones are not
+    signed = manifest["format"] >= 3 or "checksum" in manifest  # older ones are not
     if signed and manifest.get("checksum") != _checksum(manifest):
         raise DamagedWorld(damaged % ": it is not what was written")
     try:
@@ -129,15 +128,17 @@ def _validator():
 
 
 def _upgraded(manifest: dict) -> dict:
-    """A manifest of an older format as today's has it."""
-    if manifest["format"] >= 3:
+    """A manifest of an older format as today's has it. Raises DamagedWorld for one with evidence, whose scores in there are
+    not what evidence is today."""
+    if manifest["format"] == FORMAT:
         return manifest
-    if "kind" not in manifest:  # a world
-        subject = asdict(SUBJECTS[manifest["dataset"]]) if manifest["dataset"] in SUBJECTS else manifest["subject"]
-        upgraded = manifest | copy.deepcopy(WORLD) | {"format": FORMAT, "subject": _as_lists(subject)}
-        for metric in upgraded["metrics"]:
-            metric["options"].pop("weights", None)  # the scores of these worlds know of none
-        return upgraded
+    is_world = manifest["format"] < 3 and "kind" not in manifest
+    if is_world or '"evidence"' in json.dumps(manifest["metrics"]):
+        raise DamagedWorld(
+            "This guard was made by an older version of Robust, which measured evidence otherwise: make it again."
+        )
+    if manifest["format"] == 3:
+        return manifest | {"format": FORMAT}
     subject = Subject(tuple(map(str, range(manifest["config"]["classes"]))))
     metrics = [named if isinstance(named, dict) else {"kind": named, "options": {}} for named in manifest["metrics"]]
     rest = {key: value for key, value in manifest.items() if key != "kind"}

@@ -216,7 +216,7 @@ def test_surprise_is_measured_without_the_half_that_it_is_measured_on(world):
     rarest = sum(ours.weight(name) for name in ours.parts) * np.log(10)  # one in ten: nine references and itself
     assert second.scores["surprise"].max() <= rarest + 1e-5
     assert first.scores["surprise"].shape == (9,)
-    assert len(ours.reference["vae_loss"]) == 10_000  # the guard's own stays as it is
+    assert len(ours.reference["evidence"]) == 10_000  # the guard's own stays as it is
 
 
 def test_wrong_answers_of_several_sets_are_one_set():
@@ -270,6 +270,18 @@ def test_structured_noise_and_spoilt_digits_are_images():
         changed = change(images)
         assert changed.shape == images.shape and changed.min() >= 0 and changed.max() <= 1 + 1e-6
         assert (changed - images).abs().mean() > 0.02
+
+
+def test_a_flip_does_not_give_itself_away_by_its_place():
+    images = digits(5).images
+    middle = torch.arange(28.0)
+    for flip in (changes.mirrored, changes.upside_down, changes.half_turned):
+        flipped = flip(images)
+        for others in ((1, 2), (1, 3)):
+            ink, was = flipped.sum(others), images.sum(others)
+            moved = (ink @ middle) / ink.sum(1) - (was @ middle) / was.sum(1)
+            assert moved.mean().abs() < 0.2  # about the frame's middle, it would be a whole pixel
+        assert flip(flipped).equal(images)
 
 
 def write_idx(path: Path, values: np.ndarray, code: int = 8) -> None:

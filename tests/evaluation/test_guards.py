@@ -25,10 +25,12 @@ def task():
 
 def test_a_guard_is_measured_beside_pytorch_oods_detectors(task, monkeypatch):
     monkeypatch.setattr(guards, "DRAWS", 20)
+    monkeypatch.setattr(guards, "STEPS", 60)
     found = guards.measure(task)
     assert found["seconds"] < 20
     ours = found["metrics"]["Surprise"]
     assert ours["accepted"]["noise"] == ours["accepted"]["black"] == 0
+    assert found["metrics"][guards.LABELLED]["accepted"]["noise"] == 0
     text = as_text(guards.tables({task.name: found}))
     assert "Surprise" in text and "mean AUROC" in text
     theirs = [row["auroc"] for name, row in found["metrics"].items() if name.startswith(guards.THEIRS)]

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from robust import Guard
 from robust.data.augment import as_others_draw, fit_to_frame
 from robust.data.examples import samples
 from robust.data.outliers import scribbles, spoilt_digits, spoilt_images
 from robust.decision.thresholds import refused
-from robust.metrics import Evidence, Surprise, tail_probability
+from robust.metrics import Evidence, ExcessLoss, Surprise, VAELoss, tail_probability
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +54,14 @@ def test_surprise_adds_up_what_its_parts_say(guard):
     predictions = guard.probabilities(images).argmax(1)
     metric = guard.metrics["surprise"]
     tails = metric.tail_probabilities(metric.part_scores(images, predictions))
-    assert set(tails) == {"vae_loss", "evidence", "energy"}
+    assert set(tails) == {"excess_loss", "evidence", "energy"}
     weighted = -sum((2 if name == "evidence" else 1) * np.log(p) for name, p in tails.items())
     assert metric.scores(images, predictions) == pytest.approx(weighted)
 
 
 def test_weights_are_kept_and_must_make_sense(guard):
     assert guard.metrics["surprise"].options() == {
-        "of": ["vae_loss", "evidence", "energy"],
+        "of": ["excess_loss", "evidence", "energy"],
         "weights": {"evidence": 2.0},
     }
     for weights in ({"evidence": -1.0}, {"evidence": float("nan")}, {"evidence": "2"}, {"knn": 1.0}):
@@ -92,6 +93,23 @@ def test_evidence_asks_about_the_class_that_was_claimed(world):
     evidence, labels = Evidence(world.contents.nets["verifier"]), samples()["mnist_labels"]
     claimed, wrong = (evidence.scores(digits(), classes) for classes in (labels, (labels + 1) % 10))
     assert np.median(claimed) > 0 > np.median(wrong)
+
+
+def test_evidence_for_another_class_speaks_against_this_one():
+    answers = torch.tensor([[5.0, -5.0, -5.0], [5.0, 4.0, -5.0], [-5.0, -5.0, -5.0]])
+    sure, torn, none = Evidence(nn.Flatten()).scores(answers[:, :, None], torch.zeros(3, dtype=torch.int64))
+    p = torch.sigmoid(torch.tensor(5.0)).item() ** 3  # yes, no and no
+    assert sure == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
+    assert sure > torn > none
+
+
+def test_excess_loss_forgives_greys_and_nothing_else(world):
+    vae, images = world.contents.nets["vae"], digits()[::20]
+    excess, loss = ExcessLoss(vae), VAELoss(vae)
+    sharp = images.round()  # black and white cost nothing in themselves
+    assert excess.scores(sharp, None) == pytest.approx(loss.scores(sharp), rel=1e-5)
+    entropy = -(images.xlogy(images) + (1 - images).xlogy(1 - images)).sum((1, 2, 3))
+    assert excess.scores(images, None) == pytest.approx(loss.scores(images) - entropy.numpy(), rel=1e-4)
 
 
 def test_pseudo_outliers_are_repeatable_images_of_any_kind():

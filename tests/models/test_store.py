@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from robust import DamagedWorld, Guard
 from robust.models import store
-from robust.models.store import DEFAULT_WORLD, FORMAT, read_manifest, sha256, write_manifest
+from robust.models.store import DEFAULT_WORLD, FORMAT, read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -82,15 +82,24 @@ def test_nets_of_another_width_are_refused(folder):
         Guard.load(folder)
 
 
-def test_a_world_of_format_1_still_loads(folder):
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_scores_that_meant_something_else_are_not_believed(folder, version):
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
-    since = ("checksum", "reader", "classifier", "metrics", "thresholds", "rule", "subject")
-    old = {key: value for key, value in manifest.items() if key not in since} | {"format": 1}
-    path.write_text(json.dumps(old))
-    guard = Guard.load(folder)
-    assert (list(guard.metrics), guard.rule) == (["delta_z", "vae_loss", "surprise"], Guard.load().rule)
-    assert guard.identity["vae.safetensors"] == sha256(folder / "vae.safetensors")
+    since = ("checksum", "reader", "classifier", "metrics", "thresholds", "rule", "subject") if version < 3 else ()
+    old = {key: value for key, value in manifest.items() if key not in since} | {"format": version}
+    path.write_text(json.dumps(old | ({"checksum": store._checksum(old)} if version == 3 else {})))
+    with pytest.raises(DamagedWorld, match="older version of Robust, which measured evidence otherwise: make it again"):
+        Guard.load(folder)
+
+
+def test_a_guard_of_format_3_without_evidence_loads_as_it_is(folder):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    surprise = {"kind": "surprise", "options": {"of": ["vae_loss", "energy"]}}
+    manifest = manifest | {"format": 3, "metrics": [*manifest["metrics"][:2], surprise]}
+    path.write_text(json.dumps(manifest | {"checksum": store._checksum(manifest)}))
+    assert list(Guard.load(folder).metrics) == ["delta_z", "vae_loss", "surprise"]
 
 
 def test_a_world_is_saved_and_loaded_like_any_guard(folder, tmp_path):

@@ -39,7 +39,7 @@ def test_lenet_is_sure_of_the_drawings_and_the_guard_refuses_them(name):
 
 def test_the_story_is_told_by_keys_alone(talk):
     expect(talk.locator("[data-testid=stHeader]")).to_be_hidden()
-    expect(sentence(talk)).to_contain_text("LeNet reads handwritten digits, and is right 99.5%")
+    expect(sentence(talk)).to_contain_text("LeNet reads handwritten digits, and is right 99.4%")
     for key, place, words in [
         ("ArrowRight", 2, "Show it a painted chicken: it says 4"),
         ("PageDown", 3, "Would you act on such an answer?"),

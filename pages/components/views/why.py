@@ -123,6 +123,7 @@ def vae_loss_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
 def surprise_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
     words = {
         "vae_loss": "look as bad to the VAE",
+        "excess_loss": "look as bad to the VAE",
         "evidence": "to the verifier, a net that can say no",
         "energy": f"make {classifier_name()} speak no louder",
         "confidence": f"make {classifier_name()} no surer",

@@ -5,12 +5,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from robust.data.changes import half_turned, mirrored, upside_down
 from robust.evaluation.baselines.training import train
 from robust.metrics import Metric
 from robust.models.nets import Verifier
 
 EPOCHS = 2
-WAYS = ((), (2,), (3,), (2, 3))  # axes that are mirrored: as it is, upside down, mirrored, turned by 180 degrees
+WAYS = (torch.clone, upside_down, mirrored, half_turned)  # as it is, first
 
 
 class WhichWayUp(Metric):
@@ -33,7 +34,7 @@ class WhichWayUp(Metric):
 
     def _loss(self, images: Tensor) -> Tensor:
         ways = torch.arange(len(WAYS)).repeat_interleave(len(images))
-        return F.cross_entropy(self.net(torch.cat([images.flip(axes) for axes in WAYS])), ways)
+        return F.cross_entropy(self.net(torch.cat([turn(images) for turn in WAYS])), ways)
 
     @torch.inference_mode()
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
