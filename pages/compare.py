@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pages.components.session.navigation import enter_through_app
-from pages.components.session.session import Settings, class_name, default_guard, without_folders
+from pages.components.session.session import Settings, class_name, default_guard, without_folders, words_for_html
 from pages.components.style.style import as_data_url, colour
 from pages.components.widgets.metric_map import Column, Row, metric_map
 from robust import DamagedWorld
@@ -92,8 +92,8 @@ def show_map(measured: dict) -> tuple[str, str]:
     if not is_cell(measured, chosen):  # none yet, or one of another world
         chosen = (measured["default_rule"], start)
     st.html(
-        "<p class='say'>Per cent that each metric gets wrong when 5 % of good digits are refused: the stronger the colour, "
-        "the worse. Click a figure to see the pictures.</p>"
+        f"<p class='say'>Per cent that each metric gets wrong when 5 % of good {words_for_html().plural} are refused: the "
+        "stronger the colour, the worse. Click a figure to see the pictures.</p>"
     )
     picked = metric_map("Metrics and kinds of input", columns, rows, chosen, key="compare_map")
     if is_cell(measured, picked):
@@ -202,7 +202,7 @@ def show_all_table(measured: dict, ranked: list[str]) -> None:
         row |= {"ms alone": metric["ms_alone"], "ms in batches": metric["ms_batched"], "what it is": metric["about"]}
         rows.append(row)
     config = {f"{heading}: {title}": percent(None) for _, title, heading in columns.values()}
-    config["FPR"] = percent("Good digits refused, of the half of the test set that did not set the threshold.")
+    config["FPR"] = percent("Good images refused, of the half of the test set that did not set the threshold.")
     st.dataframe(rows, column_config=config | TEXTS, hide_index=True, key="compare_all")
 
 
@@ -216,14 +216,15 @@ def show_method(measured: dict) -> None:
         f"{found['title']} {found['read_right']:.1%}" for found in measured["sets"].values() if "read_right" in found
     ]
     left_out = measured["left_out"]
+    of_digits = default_guard().contents.dataset == "mnist"
     said = f"""
 - Thresholds refuse 5 % of {half:,} test images; every figure is taken on {other:,} others. FPR is the share of good
-  digits refused, TPR the share of nonsense refused.
+  images refused, TPR the share of nonsense refused.
 - Intervals hold 95 % of {measured["resamples"]:,} bootstrap samples (seed {measured["seed"]}) of all images, those that
   set the threshold among them.
 - Rotated, inverted, mirrored and otherwise spoilt images are test images: there, a refusal is as good as a right answer.
-- Wrong answers are those of LeNet on the other half of the test set and on digits by other hands.
-- Near and far as in OpenOOD: near is what shares the strokes of digits.
+- Wrong answers are those of LeNet on the other half of the test set{" and on digits by other hands" if of_digits else ""}.
+{"- Near and far as in OpenOOD: near is what shares the strokes of digits." if of_digits else ""}
 - LeNet reads rightly: {", ".join(read)}.
 - Baselines are fitted to the training set alone, with the parameters of their papers: none has seen an outlier before.
 - Milliseconds an image: alone, the median; in a batch; the nets included, {measured["threads"]} threads. A combination

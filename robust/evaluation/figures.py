@@ -1,6 +1,6 @@
 """What the bench of metrics measures: figures of one metric on one set, with their intervals.
 
-Words as in `robust.decision.thresholds`: FPR is the share of good digits refused, FNR the share of nonsense accepted. (Papers
+Words as in `robust.decision.thresholds`: FPR is the share of good images refused, FNR the share of nonsense accepted. (Papers
 that call in-distribution images positive call our FNR at 5 % FPR "FPR at 95 % TPR", and the other way round.)
 """
 
@@ -20,10 +20,10 @@ NONSENSE, CHANGED, DRAWN, WRONG = "nonsense", "changed", "drawn", "wrong"  # kin
 AUROC = ("AUROC", "The chance that an input of this set looks more suspicious than a good digit.")
 FIGURES = {  # what is measured on each kind: key -> (title, what it says); the first is the one that matters most
     NONSENSE: {
-        "fnr": ("accepted at 5 % FPR", "Share of these inputs that is accepted when 5 % of good digits are refused."),
-        "fpr": ("FPR at 95 % TPR", "Share of good digits that is refused when 95 % of these inputs are refused."),
+        "fnr": ("accepted at 5 % FPR", "Share of these inputs that is accepted when 5 % of good images are refused."),
+        "fpr": ("FPR at 95 % TPR", "Share of good images that is refused when 95 % of these inputs are refused."),
         "auroc": AUROC,
-        "aupr": ("AUPR", "Average precision in finding these inputs among as many good digits; guessing gives 0.5."),
+        "aupr": ("AUPR", "Average precision in finding these inputs among as many good images; guessing gives 0.5."),
     },
     CHANGED: {
         "misread": (
@@ -44,7 +44,7 @@ FIGURES = {  # what is measured on each kind: key -> (title, what it says); the 
     WRONG: {
         "accepted": (
             "accepted at 5 % FPR",
-            "Share of the wrong answers that is accepted when 5 % of digits are refused.",
+            "Share of the wrong answers that is accepted when 5 % of good images are refused.",
         ),
         "auroc": ("AUROC", "The chance that a wrong answer looks more suspicious than a right one."),
     },

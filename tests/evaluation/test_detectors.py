@@ -328,6 +328,17 @@ def test_the_page_says_how_to_measure_where_nothing_is(monkeypatch):
     assert "python -m robust benchmark detectors" in page.info[0].value
 
 
+def test_the_page_of_the_world_of_clothes_speaks_of_clothes():
+    page = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=120)
+    page.query_params["world"] = "fashion-mnist"
+    page.switch_page("pages/compare.py").run()
+    assert not page.exception
+    said = "\n".join(element.proto.body for element in page.get("html"))
+    assert "when 5 % of good clothes are refused" in said and "digits are refused" not in said
+    (method,) = [words.value for words in page.markdown if "LeNet reads rightly" in words.value]
+    assert "other hands" not in method and "OpenOOD" not in method
+
+
 SCRIPT = """
 import json, runpy
 from pathlib import Path
