@@ -135,7 +135,7 @@ def _upgraded(manifest: dict) -> dict:
     is_world = manifest["format"] < 3 and "kind" not in manifest
     if is_world or '"evidence"' in json.dumps(manifest["metrics"]):
         raise DamagedWorld(
-            "This guard was made by an older version of Robust, which measured evidence otherwise: make it again."
+            "This guard was made by an older version of Robust, which measured evidence otherwise: make it again, elsewhere."
         )
     if manifest["format"] == 3:
         return manifest | {"format": FORMAT}
