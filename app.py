@@ -17,11 +17,11 @@ def run_script() -> None:
 
     from pages.components.session.navigation import navigation
     from pages.components.session.session import choose_world, default_guard, without_folders
-    from pages.components.style.style import apply_style
+    from pages.components.style.style import apply_style, icon
     from pages.components.widgets.link_tools import one_entry_a_page
     from robust import DamagedWorld
 
-    st.set_page_config(page_title="Robust", page_icon=ICON, layout="wide", initial_sidebar_state="collapsed")
+    st.set_page_config(page_title="Robust", page_icon=icon(ICON), layout="wide", initial_sidebar_state="collapsed")
     apply_style()
     st.session_state.entered = True
     page = navigation()
@@ -37,7 +37,10 @@ def run_script() -> None:
 
 
 if __name__ == "__main__":
-    run_script()
+    from pages.components.session.turns import turn
+
+    with turn():
+        run_script()
 else:
     # Read when torch and NumPy are imported, which is later. One picture is judged as fast by one core, and their threads,
     # which wait busily for each other, would take the cores of other visitors.

@@ -53,10 +53,10 @@ class Visitor:
         except Exception:
             self.errors += 1
 
-    async def run(self, socket, drawing: dict | None) -> list[bytes]:
-        """One run of the script, to its end: what it sent."""
+    async def run(self, socket, drawing: dict | None, link: str = "") -> list[bytes]:
+        """One run of the script, to its end: what it sent. `link`: what follows the "?" of the page's address."""
         message = BackMsg()
-        message.rerun_script.query_string = ""
+        message.rerun_script.query_string = link
         if drawing:
             state = message.rerun_script.widget_states.widgets.add()
             state.id, state.json_value = self.pad, json.dumps(drawing)

@@ -125,7 +125,7 @@ def verified(classifier, generator, latents, labels, found: Tensor, evaluations:
         classes = classifier(generator(found)).argmax(1)
     distance = torch.where(classes != labels, (found - latents).norm(dim=1), torch.inf)
     each = torch.full((len(latents),), 2 * evaluations // len(latents))  # forward and backward
-    return SearchResult(found, distance, torch.where(classes != labels, classes, -1), each)
+    return SearchResult(latents, found, distance, torch.where(classes != labels, classes, -1), each)
 
 
 def timed(call: Callable) -> tuple:

@@ -64,11 +64,10 @@ def _corners(picture: np.ndarray) -> np.ndarray | None:
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     best, found = 0.0, None
     small = small if small.ndim == 3 else cv2.merge([small] * 3)
-    brightest, darkest = (
-        small.max(2),
-        small.min(2),
-    )  # white paper differs from dark desks in one, from brown ones in both
-    for channel in (darkest, brightest) if np.ptp(small, 2).max() > STEP else (darkest,):
+    red, green, blue = cv2.split(small)
+    # White paper differs from dark desks in one of them, from brown ones in both.
+    darkest, brightest = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+    for channel in (darkest, brightest) if cv2.absdiff(brightest, darkest).max() > STEP else (darkest,):
         bare = _without_ink(channel)
         for threshold in _thresholds(bare):
             outline = _outline((bare > threshold).astype(np.uint8))

@@ -19,8 +19,9 @@ from robust.models.nets import Generator, Inverter
 
 # Algorithm 2 with fewer samples and wider shells than published (5,000 and 0.01): 70 times fewer evaluations, so that
 # a reference distribution is within reach. About 1,600 images classified for each δz, 100 at a time.
-REMEMBERED = 64  # searches
 BLACK_BOX = {"samples": 100, "step": 0.1}
+READ = 64  # images at once
+REMEMBERED = 256  # searches: those of many visitors at once, each of whom is shown the walk to z* a moment later
 
 
 class DeltaZ(Metric):
@@ -71,7 +72,7 @@ class DeltaZ(Metric):
         """Whether the classifier reads G as x where the search begins, bool (N,). Where not, δz is 0."""
         latents = self.latents(images, predictions)
         with torch.inference_mode():
-            read = [self.classifier(self.generator(part)).argmax(1) for part in latents.split(REMEMBERED)]
+            read = [self.classifier(self.generator(part)).argmax(1) for part in latents.split(READ)]
         return (torch.cat(read) == predictions).numpy()
 
     def _latents(self, images: Tensor, predictions: Tensor) -> Tensor:
@@ -83,7 +84,7 @@ class DeltaZ(Metric):
 
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
         found = self.search(images, predictions)
-        if len(images) <= REMEMBERED:  # single pictures, not a data set
+        if len(images) <= READ:  # single pictures, not a data set
             self._remember(images, predictions, found)
         return found.delta_z.double().numpy()
 

@@ -11,6 +11,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from tiny_worlds import STEPS, TINY, draw_folder, few_samples
 
+from pages.components.session import session
 from robust import Guard, cli
 from robust.data import datasets, image_sets, patterns
 from robust.data.examples import CLOTHES, EXAMPLES, samples
@@ -179,8 +180,7 @@ def test_a_blind_spot_is_a_set_with_less_loss_than_the_reference():
 def app(weights, monkeypatch):
     """The app at a link, over the folder of three worlds."""
     monkeypatch.setattr(store, "WEIGHTS", weights)
-    st.cache_data.clear()
-    st.cache_resource.clear()
+    forget()
 
     def visit(**link) -> AppTest:
         run = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=300)
@@ -190,8 +190,13 @@ def app(weights, monkeypatch):
         return run
 
     yield visit
+    forget()
+
+
+def forget() -> None:
     st.cache_data.clear()
     st.cache_resource.clear()
+    session._load.cache_clear()
 
 
 def text(run: AppTest) -> str:

@@ -2,21 +2,24 @@
 
 import gc
 import io
+import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Lock
 
 import numpy as np
 import pytest
-import streamlit as st
 from browser import REPOSITORY
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.components.session.session import OWN_RESULTS, without_folders
+from pages.components.session.session import OWN_RESULTS, _load, without_folders
+from pages.components.session.turns import AT_ONCE, pause, turn
 
 
 @pytest.fixture
 def run():
-    st.cache_resource.clear()
+    _load.cache_clear()
     return AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=60).run()
 
 
@@ -46,6 +49,41 @@ def test_no_run_waits_for_a_collection_of_all_garbage(run):
     assert not run.exception
     assert gc.get_freeze_count() > 100_000
     assert tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text())["runner"]["postScriptGC"] is False
+
+
+def test_few_scripts_run_at_a_time_and_whoever_waits_for_a_judge_lets_another_run():
+    running, most, judged = 0, 0, Barrier(12)
+    counting = Lock()
+
+    def count(change: int) -> None:
+        nonlocal running, most
+        with counting:
+            running += change
+            most = max(most, running)
+
+    def visitor() -> None:
+        with turn():
+            count(1)
+            time.sleep(0.01)
+            count(-1)
+            with pause():
+                judged.wait(10)  # breaks unless all twelve are here at the same time
+            count(1)
+            time.sleep(0.01)
+            count(-1)
+
+    with ThreadPoolExecutor(12) as threads:
+        for run in [threads.submit(visitor) for _ in range(12)]:
+            run.result()
+    assert most == AT_ONCE
+
+
+def test_a_turn_ends_with_a_run_that_is_cut_off():
+    for _ in range(AT_ONCE + 1):
+        with pytest.raises(RuntimeError), turn(), pause():
+            raise RuntimeError
+    with turn():
+        pass
 
 
 @pytest.mark.parametrize(

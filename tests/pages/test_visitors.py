@@ -52,6 +52,24 @@ def test_nobody_sees_anothers_drawing(told):
         assert [j for j, picture in enumerate(seen) if picture in sent] == [i]
 
 
+def test_all_who_look_at_the_same_example_at_once_get_it(address):
+    """One of them has it judged, under a lock for which the others wait: none may wait for ever."""
+
+    async def look(guest, everybody: asyncio.Barrier) -> bytes:
+        url = f"{guest.address.replace('http', 'ws', 1)}/_stcore/stream"
+        async with websockets.connect(url, subprotocols=["streamlit"], max_size=None) as socket:
+            await everybody.wait()
+            return b"".join(await guest.run(socket, None, "world=fashion-mnist&example=Falafel"))
+
+    async def all_look() -> list[bytes]:
+        everybody = asyncio.Barrier(AT_ONCE)
+        return await asyncio.gather(*(look(visitors.Visitor(address, i), everybody) for i in range(AT_ONCE)))
+
+    with ThreadPoolExecutor(1) as thread:
+        for sent in thread.submit(asyncio.run, all_look()).result():
+            assert "⊘ not reliable".encode() in sent
+
+
 def test_each_is_judged_as_alone(told):
     guard = Guard.load()
     for file, sent in told[:8]:

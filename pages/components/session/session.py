@@ -12,16 +12,19 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial, wraps
+from functools import cache, cached_property, partial, wraps
 from itertools import zip_longest
 from pathlib import Path
+from threading import Lock
 from typing import NoReturn
 
 import streamlit as st
 from PIL import Image
 
 from pages.components.session.hosted import pictures_a_minute
+from pages.components.session.turns import pause
 from robust import Guard, Report, UnusableImage
 from robust.data.examples import EXAMPLES, own_examples
 from robust.data.image_sets import TITLES
@@ -44,6 +47,8 @@ VIEWS = {"plain": "plain words", "numbers": "numbers"}  # how much *Try it* says
 SHOWN = 10  # test images of a fitted guard in the gallery
 OWN_RESULTS = 12  # results of a visitor's own pictures; each holds a few pictures of at most 560 pixels a side
 FARTHEST = 1e6  # a threshold of a link may be this far from 0; no metric comes near, and number fields can hold it
+
+_loading = Lock()
 
 
 # --- The world -----------------------------------------------------------------------------------------------------
@@ -110,9 +115,15 @@ def default_guard() -> Guard:
     return _loaded(chosen_world())
 
 
-@st.cache_resource(show_spinner="Loading the nets …")
 def _loaded(name: str) -> Guard:
-    guard = (given_guards().get(name) or GuardSource(name)).load()
+    with _loading:
+        return _load(name)
+
+
+@cache  # and not Streamlit's: a run asks some fifty times, and that one looks for a quarter of a millisecond each time
+def _load(name: str) -> Guard:
+    with st.spinner("Loading the nets …"):
+        guard = (given_guards().get(name) or GuardSource(name)).load()
     # Now and then Python collects all garbage: among torch's half a million objects, which never go away, in 0.2 s. So
     # what is there now is left out of it from here on.
     gc.collect()
@@ -222,7 +233,10 @@ def judge(picture: bytes) -> tuple[Prepared, Report]:
 @remembered
 def _judge(world: str, picture: bytes) -> tuple[Prepared, Report]:
     prepared = _loaded(world).prepare(picture)
-    return prepared, _together(world).submit(prepared.pixels).result()
+    report = _together(world).submit(prepared.pixels)
+    # What everybody remembers is computed under a lock.
+    with nullcontext() if picture in _gallery_pictures(world) else pause():
+        return prepared, report.result()
 
 
 @st.cache_resource(show_spinner=False)
@@ -328,7 +342,7 @@ class Settings:
     def comparison(self) -> str:
         return st.session_state.comparison
 
-    @property
+    @cached_property
     def guard(self) -> Guard:
         guard = default_guard()
         moved = {name: value for name, value in self.thresholds.items() if value != guard.thresholds[name]}
@@ -347,6 +361,7 @@ class Settings:
 
     def set_thresholds(self, values: dict[str, float]) -> None:
         st.session_state.thresholds = self.thresholds | {name: float(value) for name, value in values.items()}
+        self.__dict__.pop("guard", None)
 
     def rates(self, decides: str) -> Rates:
         """FPR and FNR at the current thresholds when "any", "all" or one metric decides."""

@@ -134,7 +134,7 @@ def _search(
         found = ((best.distance > 0) & best.distance.isfinite()).nonzero().squeeze(1)
         for low in (0.99, 0.998, 0.9996):
             _touch(composition, best, found, best.points[found] - best.latents[found], low, 1.0)
-    return SearchResult(best.points, best.distance, best.reached, composition.evaluations)
+    return SearchResult(latents, best.points, best.distance, best.reached, composition.evaluations)
 
 
 class _Best:

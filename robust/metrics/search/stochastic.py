@@ -82,6 +82,7 @@ def _search(algorithm: Callable, classifier, generator, latents, labels, samples
             algorithm(sampler)
         found.append(sampler)
     return SearchResult(
+        latents,
         torch.stack([sampler.z_star for sampler in found]),
         torch.tensor([sampler.distance for sampler in found]),
         torch.tensor([sampler.reached for sampler in found]),
