@@ -55,7 +55,7 @@ def show_plot(settings: Settings, report: Report | None) -> None:
     metric = st.session_state.talk_plot
     with st.container(key="talk_plot_frame"):
         metric_plot(metric, settings, report, height=330, key="talk_threshold", input_label="this picture", plain=True)
-        follow_lines(settings, report, reason, [metric])
+        follow_lines(settings, report, reason, [metric], bounded=False)
 
 
 # --- Live ----------------------------------------------------------------------------------------------------------

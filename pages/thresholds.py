@@ -458,7 +458,7 @@ def page() -> None:
     for column, name in zip(columns * len(metrics), deciding_first(settings)):
         with column:
             show_threshold(name, settings, report)
-    follow_lines(settings, report, lambda report: report.reason, metrics)
+    follow_lines(settings, report, lambda report: report.reason, metrics, bounded=True)
     show_confusion(settings)
     show_blind_spot(settings.comparison)
     show_misses(settings)

@@ -215,7 +215,7 @@ def answer(picture_file: bytes | None, picture: tuple[Prepared, Report] | None, 
         if not numbers:
             st.html(f"<p class='trade'>{rates_in_words(settings)} Drag the line, and see what that costs.</p>")
         show_link_tools(settings)
-        follow_lines(settings, report, reason, shown)
+        follow_lines(settings, report, reason, shown, bounded=numbers)
     others = [name for name in settings.guard.metrics if numbers or name not in settings.rule.metrics]
     if picture and others:
         show_why(picture_file, report, others, "Why" if numbers else "What the other metrics say")

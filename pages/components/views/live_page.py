@@ -23,12 +23,17 @@ from robust.decision.promise import fpr_intervals, upper_fpr
 
 
 def follow_lines(
-    settings: Settings, report: Report | None, sentence: Callable[[Report], str], plotted: list[str]
+    settings: Settings,
+    report: Report | None,
+    sentence: Callable[[Report], str],
+    plotted: list[str],
+    bounded: bool,
 ) -> None:
     """Call it on every run, once on a page, beside the plots.
 
     sentence: why an input is accepted or refused, of a report at any thresholds.
     plotted: names of the metrics that have a threshold plot on the page.
+    bounded: whether the page shows `bound_words`, too.
     """
     guard = default_guard()
     metrics = {name: LiveMetric(metric.title, metric.refuses, metric.digits) for name, metric in guard.metrics.items()}
@@ -41,7 +46,7 @@ def follow_lines(
     sentences = None
     if report and (refusing := combinations(list(metrics))):
         sentences = [sentence(_at(report, names)) for names in refusing]
-    live_rule(settings.rule, metrics, report, sentences, bounds(settings))
+    live_rule(settings.rule, metrics, report, sentences, bounds(settings) if bounded else ())
 
 
 def _at(report: Report, refusing: frozenset[str]) -> Report:
