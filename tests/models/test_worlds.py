@@ -196,7 +196,7 @@ def app(weights, monkeypatch):
 def forget() -> None:
     st.cache_data.clear()
     st.cache_resource.clear()
-    session._load.cache_clear()
+    session._guards.clear()
 
 
 def text(run: AppTest) -> str:

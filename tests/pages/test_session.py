@@ -13,13 +13,13 @@ from browser import REPOSITORY
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.components.session.session import OWN_RESULTS, _load, without_folders
+from pages.components.session.session import OWN_RESULTS, _guards, without_folders
 from pages.components.session.turns import AT_ONCE, pause, turn
 
 
 @pytest.fixture
 def run():
-    _load.cache_clear()
+    _guards.clear()
     return AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=60).run()
 
 

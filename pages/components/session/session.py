@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache, cached_property, partial, wraps
+from functools import cached_property, partial, wraps
 from itertools import zip_longest
 from pathlib import Path
 from threading import Lock
@@ -48,6 +48,7 @@ SHOWN = 10  # test images of a fitted guard in the gallery
 OWN_RESULTS = 12  # results of a visitor's own pictures; each holds a few pictures of at most 560 pixels a side
 FARTHEST = 1e6  # a threshold of a link may be this far from 0; no metric comes near, and number fields can hold it
 
+_guards: dict[str, Guard] = {}
 _loading = Lock()
 
 
@@ -116,11 +117,14 @@ def default_guard() -> Guard:
 
 
 def _loaded(name: str) -> Guard:
-    with _loading:
-        return _load(name)
+    """From a dictionary: a run asks some fifty times, and Streamlit's cache looks for a quarter of a millisecond each time."""
+    if name not in _guards:
+        with _loading:
+            if name not in _guards:
+                _guards[name] = _load(name)
+    return _guards[name]
 
 
-@cache  # and not Streamlit's: a run asks some fifty times, and that one looks for a quarter of a millisecond each time
 def _load(name: str) -> Guard:
     with st.spinner("Loading the nets …"):
         guard = (given_guards().get(name) or GuardSource(name)).load()
