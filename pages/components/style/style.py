@@ -37,5 +37,5 @@ def icon(picture: Path) -> str:
 def as_data_url(image: Image.Image) -> str:
     """A picture as text that HTML can show without a server."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)  # a photo in a third of the time, and little larger
+    image.save(buffer, "PNG", compress_level=1)  # a photo in a third of the time, and a fifth larger
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
