@@ -39,7 +39,7 @@ def run_script() -> None:
 if __name__ == "__main__":
     from pages.components.session.turns import turn
 
-    with turn():
+    with turn:
         run_script()
 else:
     # Read when torch and NumPy are imported, which is later. One picture is judged as fast by one core, and their threads,

@@ -40,10 +40,13 @@ class Visitor:
         self.address, self.randomness = address, random.Random(number)
         self.pad, self.waits, self.errors = None, [], 0
 
-    async def stay(self, until: float) -> None:
+    def connect(self):
         url = self.address.replace("http", "ws", 1) + "/_stcore/stream"
+        return websockets.connect(url, subprotocols=["streamlit"], max_size=None)
+
+    async def stay(self, until: float) -> None:
         try:
-            async with websockets.connect(url, subprotocols=["streamlit"], max_size=None) as socket:
+            async with self.connect() as socket:
                 await self.run(socket, None)
                 while time.monotonic() < until:
                     began = time.monotonic()

@@ -339,11 +339,6 @@ def _tasks(archive: Path | None, resnet: bool) -> Iterator[Task]:
         yield colour_task(archive, 224, True)
 
 
-def read() -> dict | None:
-    """What `run` has written; None before it."""
-    return json.loads(FILE.read_text()) if FILE.exists() else None
-
-
 def tables(measured: dict) -> list[Table]:
     """For each classifier: the guard's default rule, what it joins, and the five best of pytorch-ood's by AUROC."""
     return [_table(name, found) for name, found in measured.items()]

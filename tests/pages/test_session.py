@@ -62,7 +62,7 @@ def test_few_scripts_run_at_a_time_and_whoever_waits_for_a_judge_lets_another_ru
             most = max(most, running)
 
     def visitor() -> None:
-        with turn():
+        with turn:
             count(1)
             time.sleep(0.01)
             count(-1)
@@ -80,10 +80,10 @@ def test_few_scripts_run_at_a_time_and_whoever_waits_for_a_judge_lets_another_ru
 
 def test_a_turn_ends_with_a_run_that_is_cut_off():
     for _ in range(AT_ONCE + 1):
-        with pytest.raises(RuntimeError), turn(), pause():
+        with pytest.raises(RuntimeError), turn, pause():
             raise RuntimeError
-    with turn():
-        pass
+    assert turn.acquire(timeout=1)
+    turn.release()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import websockets
 from browser import REPOSITORY
 
 from pages.components.style.style import as_data_url
@@ -22,8 +21,7 @@ _spec.loader.exec_module(visitors)
 
 async def draw(guest, drawing: dict, everybody: asyncio.Barrier) -> bytes:
     """What the app sends when a visitor, with all others at the same moment, has drawn something."""
-    url = f"{guest.address.replace('http', 'ws', 1)}/_stcore/stream"
-    async with websockets.connect(url, subprotocols=["streamlit"], max_size=None) as socket:
+    async with guest.connect() as socket:
         await guest.run(socket, None)
         await everybody.wait()
         return b"".join(await guest.run(socket, drawing))
@@ -56,8 +54,7 @@ def test_all_who_look_at_the_same_example_at_once_get_it(address):
     """One of them has it judged, under a lock for which the others wait: none may wait for ever."""
 
     async def look(guest, everybody: asyncio.Barrier) -> bytes:
-        url = f"{guest.address.replace('http', 'ws', 1)}/_stcore/stream"
-        async with websockets.connect(url, subprotocols=["streamlit"], max_size=None) as socket:
+        async with guest.connect() as socket:
             await everybody.wait()
             return b"".join(await guest.run(socket, None, "world=fashion-mnist&example=Falafel"))
 

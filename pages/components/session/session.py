@@ -238,7 +238,7 @@ def judge(picture: bytes) -> tuple[Prepared, Report]:
 def _judge(world: str, picture: bytes) -> tuple[Prepared, Report]:
     prepared = _loaded(world).prepare(picture)
     report = _together(world).submit(prepared.pixels)
-    # What everybody remembers is computed under a lock.
+    # What everybody remembers is computed under a lock, for which others wait in their turn.
     with nullcontext() if picture in _gallery_pictures(world) else pause():
         return prepared, report.result()
 

@@ -1,8 +1,7 @@
 """Whose turn it is: a few visitors' scripts run at a time, the others wait.
 
 Python runs one thread at a time. Where the scripts of a hundred visitors all want to be the one, they spend more time on
-taking it from each other than on running, and the judge, which asks for it a thousand times for each search, waits a
-hundred times as long as it computes.
+taking it from each other than on running; and so does the judge, which must have it again for every step of a search.
 """
 
 from collections.abc import Iterator
@@ -11,22 +10,15 @@ from threading import Semaphore
 
 AT_ONCE = 2  # of which one may wait for a file or a lock
 
-_places = Semaphore(AT_ONCE)
-
-
-@contextmanager
-def turn() -> Iterator[None]:
-    """A visitor's run: it begins when it is its turn."""
-    with _places:
-        yield
+turn = Semaphore(AT_ONCE)  # a run begins when it is its turn: with turn: ...
 
 
 @contextmanager
 def pause() -> Iterator[None]:
     """Within a turn, while it waits for another thread: somebody else may run. Never under a lock that others wait for in
     their turn, since this one comes back only when one of them has ended."""
-    _places.release()
+    turn.release()
     try:
         yield
     finally:
-        _places.acquire()
+        turn.acquire()
