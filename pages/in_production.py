@@ -16,6 +16,7 @@ from pages.components.views.pictures import as_picture
 from pages.components.widgets.live_html import live_html
 from robust import Drift, Report
 from robust.decision.promise import fpr_interval
+from robust.judge import single_metrics
 from robust.serving.drift import COLLECTING, DRIFT, REFUSED, STEADY
 
 TICK_S = 0.5
@@ -208,14 +209,16 @@ def show_recipe() -> None:
 def show_self_test() -> None:
     """What the guard accepts of sets that are none of its own: its card, for those who decide whether to rely on it."""
     guard = default_guard()
-    st.subheader("What this guard accepts and should not", anchor=False)
+    whose = "What this guard" if guard.contents.ships else "Your own guard: what it"
+    st.subheader(f"{whose} accepts and should not", anchor=False)
     kept = fpr_interval(int(guard.rule.refused(guard.reference).sum()), len(guard.reference["prediction"]))
     st.markdown(
         f"Of {len(guard.reference['prediction']):,} good {guard_subject().plural} it refuses "
         f"{guard.rule.refused(guard.reference).mean():.2%}; of all of them {kept[0]:.2%} to {kept[1]:.2%}, with 95 % "
         f"confidence. “{rules()[guard.rule.decides]}” is the rule; the bars are shares accepted, and short ones are good."
     )
-    titles = {name: metric.title for name, metric in guard.metrics.items()}
+    metrics = guard.metrics | single_metrics(guard.metrics.values())
+    titles = {name: metric.title for name, metric in metrics.items()}
     rows = [
         {"what": set_title(name)} | {titles.get(metric, "rule"): share for metric, share in found.items()}
         for name, found in guard.self_test().items()

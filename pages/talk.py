@@ -21,6 +21,7 @@ from pages.components.views.pad import drawing_pad
 from pages.components.views.pictures import as_picture, example_thumbnails, thumbnail_of
 from pages.components.views.story import Step, report_of, story
 from pages.components.views.verdict import reason, verdict_card, waiting_card
+from pages.components.widgets.camera import photograph
 from pages.components.widgets.gallery import gallery
 from pages.components.widgets.stage import stage
 from robust import Report, UnusableImage
@@ -83,8 +84,7 @@ def live_picture(way: str) -> bytes | None:
         with st.container(key="talk_pad"):
             return drawing_pad()
     if way == "camera":
-        file = st.camera_input("Hold something before the camera", label_visibility="collapsed", key="talk_camera")
-        return file.getvalue() if file else None
+        return photograph("Hold something before the camera", label_visibility="collapsed")
     if way == "gallery":
         pictures = example_thumbnails()
         picked = gallery("Examples", pictures, st.session_state.example, key="talk_gallery", version=pictures[0][2])

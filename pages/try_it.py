@@ -3,7 +3,6 @@
 import hashlib
 import html
 import io
-from urllib.parse import urlsplit
 
 import numpy as np
 import streamlit as st
@@ -34,18 +33,14 @@ from pages.components.views.pictures import as_picture, example_thumbnails, prob
 from pages.components.views.terms import explained, term
 from pages.components.views.verdict import reason, show_verdict
 from pages.components.views.why import show_why
+from pages.components.widgets.camera import photograph
 from pages.components.widgets.gallery import gallery
 from robust import Report, SeveralObjects, UnusableImage
 from robust.data.examples import OF_DATASET
 from robust.inputs.prepare import Prepared
 
 WAYS = ("Draw", "Upload", "Camera", "Gallery")
-GUIDE_FRAME = """
-[data-testid=stCameraInput] > div { position: relative; }
-[data-testid=stCameraInput] > div:has(video)::after { content: ""; position: absolute; left: 50%; top: calc(50% - 20px);
-  height: 55%; aspect-ratio: 1; transform: translate(-50%, -50%); border: 2px dashed rgba(255, 255, 255, .8);
-  border-radius: 8px; pointer-events: none; }
-"""
+MAX_UPLOAD = 50_000_000  # bytes of a picture file
 HANDED_OVER = ""  # name of the handed-over picture in the gallery
 
 # --- The picture ---------------------------------------------------------------------------------------------------
@@ -65,32 +60,23 @@ def picked_picture() -> bytes | None:
     if way == "Upload":
         # Of any type: a file that the browser turns away would leave the last one's answer on the stage.
         st.file_uploader("A photo or drawing: PNG, JPEG, HEIC and others", key="upload", on_change=take_upload)
+        if st.session_state.get("upload_refused"):
+            st.error(
+                f"This file is too large: use one of at most {MAX_UPLOAD // 1_000_000} MB.",
+                icon=":material/broken_image:",
+            )
         return st.session_state.get("uploaded")
     if way == "Camera":
-        return photograph()
+        return photograph(f"Hold a {guard_subject().noun}, or anything else, before the camera")
     return picked_example()
 
 
 def take_upload() -> None:
     """Keep the file while the visitor looks at other pages, until it is taken away or another one comes."""
     file = st.session_state.upload
-    st.session_state.uploaded = file.getvalue() if file else None
-
-
-def photograph() -> bytes | None:
-    """The camera, with a guide frame; or why the browser gives none."""
-    address = urlsplit(st.context.url or "")
-    if address.scheme == "http" and address.hostname not in ("localhost", "127.0.0.1", "::1"):
-        st.warning(
-            "Browsers give a camera to pages from https or from this machine only. Whoever runs the app can start it "
-            "with a certificate: --server.sslCertFile and --server.sslKeyFile. *Upload* works here, too: phones then "
-            "offer their camera.",
-            icon=":material/no_photography:",
-        )
-        return None
-    st.html(f"<style>{GUIDE_FRAME}</style>")
-    file = st.camera_input(f"Hold a {guard_subject().noun}, or anything else, before the camera")
-    return file.getvalue() if file else None
+    is_too_large = file is not None and file.size > MAX_UPLOAD
+    st.session_state.uploaded = file.getvalue() if file and not is_too_large else None
+    st.session_state.upload_refused = is_too_large
 
 
 def picked_example() -> bytes | None:
@@ -231,11 +217,18 @@ def judged(file: bytes | None) -> tuple[bytes | None, tuple[Prepared, Report] | 
             return file, judge(file), ""
         except SeveralObjects as several:
             digit = picked_digit(several, file)
-            return (digit, judge(digit), "") if digit else (file, None, str(several))
+            return (digit, judge_alone(digit), "") if digit else (file, None, str(several))
     except UnusableImage as error:
         if st.session_state.way != "Draw":  # there it is a pad that was wiped clean
             st.error(str(error), icon=":material/broken_image:")
         return file, None, str(error)
+
+
+def judge_alone(digit: bytes) -> Report:
+    try:
+        return judge(digit)
+    except SeveralObjects:
+        raise UnusableImage("These stand too close together: leave room between them, or cut one out.") from None
 
 
 def picked_digit(several: SeveralObjects, picture_file: bytes) -> bytes | None:

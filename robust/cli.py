@@ -529,7 +529,7 @@ def inputs(guard, classifier, count, seed, folders, failures):
     "--icons", type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The archive of `npm pack emoji-datasource-google`, for the task in colour. [coloured shapes]",
 )  # fmt: skip
-@click.option("--resnet", is_flag=True, help="Also a resnet18 at 224 pixels: ten minutes more.")
+@click.option("--resnet", is_flag=True, help="Also a resnet18 at 224 pixels: some twenty minutes more.")
 def guards(icons, resnet):
     """Guard.fit on classifiers that are not ours, beside pytorch-ood's detectors on the same classifiers.
 

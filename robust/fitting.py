@@ -20,12 +20,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from robust.data.datasets import checksum, to_float
+from robust.data.datasets import batch_for, checksum, to_float
 from robust.data.image_sets import TITLES
 from robust.data.probes import probes
 from robust.data.subjects import Subject
-from robust.decision.choices import FPR
-from robust.decision.promise import Promise
+from robust.decision.choices import FPR, Choice
+from robust.decision.promise import Promise, fewest_images
+from robust.decision.rule import ANY
 from robust.inputs.arrays import check_shape, image_set
 from robust.judge import Choices, Judge, single_metrics
 from robust.metrics import (
@@ -43,7 +44,7 @@ from robust.metrics import (
     registry,
 )
 from robust.models import training
-from robust.models.classifier import AnyClassifier
+from robust.models.classifier import AnyClassifier, UnfitOutput
 from robust.models.config import Config
 from robust.models.fingerprint import fingerprint
 from robust.models.store import Contents, build_net, ready_to_score
@@ -55,6 +56,7 @@ BLACK_BOX_REFERENCE = 500  # each some 1,600 classifications; an FPR of 5 % is t
 COMPARED, BLACK_BOX_COMPARED = 200, 20  # images of each comparison set
 LARGEST_NET = 64  # pixels a side that the VAE, the GAN and the verifier are made for
 TWICE = 0.01  # share of the test images that may be training images, too, before that is an error
+RIGHT = 0.5  # share of labelled training images answered rightly below which something must be wrong
 WATCHED = 500  # test images on which δz is watched while it is trained
 FEWEST_STEPS_TO_WATCH = 300  # shorter fits are rehearsals
 BLIND = 0.5  # share of a set accepted from which on a guard is called blind to it
@@ -114,15 +116,21 @@ def fit(
     known = fingerprint(wrapped, tried)
     config = replace(config, classes=known["answers"].shape[1])
     class_names = _class_names(class_names, config.classes)
-    labels = None if labels is None else _labels(labels, len(train), config.classes)
+    if labels is not None:
+        labels = _labels(labels, len(train), config.classes)
+        _warn_of_wrong_answers(wrapped, train, labels)
+    if by_class and confidence is None:
+        raise ValueError(
+            "by_class keeps a promised FPR among the images of each class: give a confidence, such as 0.95."
+        )
     made, parts = _build(metrics, wrapped, labels, config)
     # With untrained nets and no scores yet, to find every mistake before the training:
     untold = dict.fromkeys(
         [*(m.name for m in made), *single_metrics(made)], np.zeros(_scored_count(test, made, wrapped))
     )
-    chosen = FPR(fpr)
-    if confidence is not None and fpr > 0:
-        chosen = Promise(fpr, confidence)
+    decides = Judge(made, untold, thresholds, rule).rule.decides
+    scored = len(next(iter(untold.values())))
+    chosen = _share_of_each(fpr, confidence, len(made) if decides == ANY else 1, scored)
     judge = Judge(made, untold, {metric.name: chosen for metric in made} | dict(thresholds or {}), rule, by_class)
     for metric in made:
         metric.fit(train, labels, parts)
@@ -130,7 +138,7 @@ def fit(
             metric.scores(to_float(tried[:2]), torch.zeros(2, dtype=torch.int64))
     names = class_names or map(str, range(config.classes))
     contents = Contents(config, Subject(tuple(names)), nets=dict(parts.nets), fingerprint=known)
-    with _workplace(checkpoints, train) as folder:
+    with _workplace(checkpoints, train, labels, known["answers"]) as folder:
         try:
             _train(train, labels, config, contents.nets, folder, wrapped, _watch_of(judge, wrapped, tried))
         except training.NotWorthwhile as sight:
@@ -144,22 +152,24 @@ def fit(
     )
 
 
-def refit(judge: Judge, contents: Contents, known: AnyClassifier, classifier, train_data, test_data) -> Fitted:
+def refit(judge: Judge, contents: Contents, known: AnyClassifier, classifier, train_data, test_data, labels) -> Fitted:
     """`Guard.refit`, which explains the arguments. `known` is the classifier that was guarded before."""
+    if contents.ships:
+        raise ValueError("A world's nets were trained beside its own classifier: fit a guard to yours with Guard.fit.")
     train = image_set(train_data, "train_data")
     check_shape(train, **contents.config.shape, what="train_data")
     test = _without_training_images(_test_images(test_data, contents.config), train)
     tried = test[_draw(len(test), PROBES)]
-    output = "probabilities" if known.gives_probabilities else "logits"
-    wrapped = AnyClassifier.probe(classifier, to_float(tried), output, features_of=known.features_of)
+    wrapped = _probed_again(known, classifier, to_float(tried))
     answers = fingerprint(wrapped, tried)
     classes = answers["answers"].shape[1]
     if classes != contents.config.classes:
         raise ValueError(f"The guard knows {contents.config.classes} classes, and this classifier {classes}: fit anew.")
     parts = Parts(wrapped, contents.nets)
     made = [registry.build(metric.kind, parts, **metric.options()) for metric in judge.metrics.values()]
+    labels = None if labels is None else _labels(labels, len(train), classes)
     for metric in made:
-        metric.fit(train, None, parts)
+        metric.fit(train, labels, parts)
     untold = dict.fromkeys([*(m.name for m in made), *single_metrics(made)], np.zeros(len(test)))
     contents = replace(contents, fingerprint=answers)
     again = Judge(made, untold, judge.choices, judge.rule.decides, judge.by_class)
@@ -186,6 +196,7 @@ def calibrated(
         reference[joined.name] = joined.combine_good()
     judge = judge.with_reference(reference)
     _warn_of_idle_metrics(judge)
+    _warn_of_rare_classes(judge)
     comparisons = _comparisons(classifier, metrics, images)
     _warn_of_blindness(judge, comparisons)
     return judge, comparisons
@@ -246,6 +257,16 @@ def _warn_of_idle_metrics(judge: Judge) -> None:
         )
 
 
+def _warn_of_rare_classes(judge: Judge) -> None:
+    rare = sorted({label for found in judge.rule.by_class.values() for label in found.too_few})
+    if rare:
+        warnings.warn(
+            f"Too few test images are read as {', '.join(map(str, rare))} to promise anything of those alone: they share the "
+            "threshold of all.",
+            stacklevel=4,
+        )
+
+
 # --- Before training -----------------------------------------------------------------------------------------------
 
 
@@ -258,6 +279,11 @@ def _build(
         raise ValueError(f"metrics is empty: name one at least of {', '.join(registry.names())}, or give your own.")
     asked = _that_fit(asked, config)
     joined = surprise_parts(classifier, labels if config.size <= LARGEST_NET else None)
+    if labels is not None and config.size > LARGEST_NET and Surprise.name in asked:
+        warnings.warn(
+            f"Evidence is left out of Surprise: its net is made for images of at most {LARGEST_NET} pixels a side.",
+            stacklevel=4,
+        )
     named = [metric for metric in asked if isinstance(metric, str)]
     nets = _nets([registry.metric_class(name) for name in named + joined * (Surprise.name in named)], config)
     if "verifier" in nets and labels is None:
@@ -266,6 +292,60 @@ def _build(
     options = {Surprise.name: {"of": joined}}
     made = [registry.build(m, parts, **options.get(m, {})) if isinstance(m, str) else m for m in asked]
     return made, parts
+
+
+def _share_of_each(fpr: float, confidence: float | None, metrics: int, count: int) -> Choice:
+    """How much each of so many metrics may refuse of which one is enough: their shares and their doubts add up. Raises
+    ValueError where `count` good images are too few to promise it."""
+    counted = FPR(fpr)  # raises for what is no share
+    if confidence is None or fpr == 0:
+        return counted
+    each = Promise(fpr / metrics, 1 - (1 - confidence) / metrics)
+    fewest = fewest_images(each.share, each.confidence)
+    if metrics > 1 and count < fewest:
+        raise ValueError(
+            f"To promise that {metrics} metrics, of which any may refuse, refuse at most {fpr:.3g} of the good images together "
+            f"takes at least {fewest} test images; {count} are scored. Let one metric decide (rule=...), or Surprise join them."
+        )
+    return each
+
+
+def _warn_of_wrong_answers(classifier: AnyClassifier, train: Tensor, labels: Tensor) -> None:
+    chosen = _draw(len(train), PROBES)
+    with torch.no_grad():
+        parts = to_float(train[chosen]).split(batch_for(train))
+        answers = torch.cat([classifier(part).argmax(1) for part in parts])
+    right = float((answers == labels[chosen]).float().mean())
+    if right < RIGHT:
+        warnings.warn(
+            f"The classifier answers as labelled on {right:.0%} of the training images only. Are the labels in their order? "
+            'Does it expect another scale than 0 to 1, or the colours last (layout="NHWC")?',
+            stacklevel=5,
+        )
+
+
+def _probed_again(known: AnyClassifier, classifier, images: Tensor) -> AnyClassifier:
+    """A retrained classifier as the one before it was taken. Raises ValueError where it gives what the metrics were not
+    chosen for."""
+    options = {"features_of": known.features_of, "features": known._features, "layout": known.layout}
+    if known.module is not None and isinstance(classifier, nn.Module):
+        options["device"] = known.device
+    try:
+        found = AnyClassifier.probe(classifier, images, **options)
+    except UnfitOutput:
+        raise
+    except ValueError:  # its output could be taken for either
+        found = AnyClassifier.probe(classifier, images, _output_of(known), **options)
+    if found.gives_probabilities != known.gives_probabilities:
+        raise ValueError(
+            f"The guard was fitted to a classifier that gives {_output_of(known)}, and this one gives {_output_of(found)}: "
+            "fit anew."
+        )
+    return found
+
+
+def _output_of(classifier: AnyClassifier) -> str:
+    return "probabilities" if classifier.gives_probabilities else "logits"
 
 
 def surprise_parts(classifier: AnyClassifier, labels: Tensor | None) -> list[str]:
@@ -293,7 +373,14 @@ def _that_fit(metrics: list[str | Metric], config: Config) -> list[str | Metric]
 def _without_training_images(test: Tensor, train: Tensor) -> Tensor:
     """The test images that are not among the training images; warns of those that are. Raises ValueError for many."""
     known = {hashlib.sha256(image.numpy()).digest() for image in train}
-    twice = [i for i, image in enumerate(test) if hashlib.sha256(image.numpy()).digest() in known]
+    digests = [hashlib.sha256(image.numpy()).digest() for image in test]
+    twice = [i for i, digest in enumerate(digests) if digest in known]
+    copies = len(digests) - len(set(digests))
+    if copies > TWICE * len(test):
+        warnings.warn(
+            f"{copies} of {len(test)} test images are copies of others: they prove no more than one, so promise less.",
+            stacklevel=4,
+        )
     if len(twice) == len(test):
         raise ValueError("test_data are the training images: give images that neither net nor classifier has seen.")
     if not twice:
@@ -356,16 +443,19 @@ def _draw(count: int, most: int) -> Tensor:
 
 
 @contextmanager
-def _workplace(checkpoints: str | Path | None, train: Tensor) -> Iterator[Path]:
+def _workplace(checkpoints: str | Path | None, train: Tensor, labels: Tensor | None, answers: Tensor) -> Iterator[Path]:
     """A folder to train in, gone when the fit is done; one in `checkpoints` stays while it is not.
 
-    It is named after the training images: with others, the checkpoints there would be wrong.
+    It is named after the training images, their labels, and the classifier's answers: with others, the checkpoints there
+    would be wrong.
     """
     if checkpoints is None:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
         return
-    folder = Path(checkpoints) / f"fit-{checksum(train)[:16]}"
+    given = [train, *([] if labels is None else [labels]), answers.mul(100).round()]
+    key = hashlib.sha256("".join(map(checksum, given)).encode()).hexdigest()
+    folder = Path(checkpoints) / f"fit-{key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
     shutil.rmtree(folder)
@@ -388,7 +478,7 @@ def _watch_of(judge: Judge, classifier: AnyClassifier, images: Tensor):
         if agreement < 1 - share:
             raise training.NotWorthwhile(
                 f"after a third of its training the classifier reads {agreement:.0%} of the images' reconstructions as the "
-                f"images, and an FPR of {share:.0%} needs {1 - share:.0%}"
+                f"images, and an FPR of {100 * share:.3g}% needs {100 - 100 * share:.3g}%"
             )
 
     return watch if share else None

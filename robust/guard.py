@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from robust.data.datasets import batch_for
 from robust.decision.choices import choice_as_json, choice_from_json
 from robust.decision.rule import ALL, ANY, OLD_NAMES
 from robust.decision.selective import SelectiveRisk, certified_threshold, selective_risk, strict_to_lenient
 from robust.inputs.arrays import check_floats, check_shape, prepare_as_given
 from robust.inputs.prepare import Prepared, prepare
-from robust.judge import BATCH, DEFAULT_FPR, Choices, Judge, NotReliableClassification, Report, check_names
+from robust.judge import DEFAULT_FPR, Choices, Judge, NotReliableClassification, Report, check_names
 from robust.metrics import Metric, Parts, Surprise, registry
 from robust.models.classifier import AnyClassifier
 from robust.models.fingerprint import check_fingerprint
@@ -109,6 +110,7 @@ class Guard:
         class_names: Sequence[str] | None = None,
         output: Literal["logits", "probabilities"] | None = None,
         features: str | Callable[[Tensor], Tensor] | None = None,
+        layout: Literal["NCHW", "NHWC"] = "NCHW",
         device: str | torch.device | None = None,
         by_class: bool = False,
     ) -> "Guard":
@@ -124,9 +126,9 @@ class Guard:
             nets, too, on images of at most 64 pixels.
             δz follows the classifier's gradients where there are some, and otherwise asks it about some 1,600 generated
             images for every image it scores.
-        fpr, confidence: each metric refuses at most this share of good images, with this confidence, where `thresholds`
-            says nothing else. Without a confidence (None) the share is counted on the test images: on others it is as
-            often larger as smaller.
+        fpr, confidence: at most this share of good images is refused, with this confidence, where `thresholds` says nothing
+            else. Of metrics of which any may refuse, each gets its part of it. Without a confidence (None) each metric's
+            share is counted on the test images: on others it is as often larger as smaller.
         thresholds: metric name to a number, `Promise(0.01)`, `FPR(0.01)` or `Percentile(95)`.
         rule: refuse when "any" metric does, when "all" do, or a metric's name; by default Surprise decides where it is
             among the metrics, else any.
@@ -138,6 +140,7 @@ class Guard:
         class_names: what people call the classes, else their numbers.
         output: "logits" or "probabilities", where the classifier's output could be taken for either.
         features: what KNN compares: the name of a submodule, or a function of images; else what enters the last layer.
+        layout: "NHWC" for a classifier that takes an image's colours last; found out where it fails on the other way.
         device: where a torch classifier works, such as "cuda".
         by_class: keep the promise among the images of each predicted class, where there are enough of it (59 for 5 %), so
             that no class pays for another.
@@ -149,7 +152,7 @@ class Guard:
         named = {"features_of": features} if isinstance(features, str) else {"features": features}
         fitted = fitting.fit(
             classifier, train_data, test_data, metrics, fpr, confidence, thresholds, rule, steps, seed, checkpoints,
-            labels, class_names, by_class, output=output, device=device, **named,
+            labels, class_names, by_class, output=output, layout=layout, device=device, **named,
         )  # fmt: skip
         return cls(*fitted)
 
@@ -177,6 +180,8 @@ class Guard:
         ships = manifest["classifier"].get("net")
         if ships and classifier is not None:
             raise ValueError(f"{folder} is a world, which has a classifier of its own: load it without one.")
+        if ships and device is not None and torch.device(device).type != "cpu":
+            raise ValueError(f"{folder} is a world, whose small nets work on the CPU: load it without a device.")
         if not ships and classifier is None:
             raise ValueError(
                 f"The guard in {folder} needs its classifier back: Guard.load({str(folder)!r}, classifier=...)"
@@ -245,23 +250,28 @@ class Guard:
         }
         write_manifest(folder, contents.measured | about)
 
-    def refit(self, classifier, train_data, test_data) -> "Guard":
+    def refit(self, classifier, train_data, test_data, labels=None) -> "Guard":
         """A guard of a classifier that was trained anew, with the nets of this one: only what takes seconds is fitted again.
 
-        Arguments as in `fit`. Raises ValueError for a classifier that does not know the same number of classes.
+        Arguments as in `fit`; `labels` for metrics that learn from them in `fit`, not for evidence, whose net is kept. Raises
+        ValueError for a classifier that does not know the same number of classes, or gives probabilities where the one before
+        gave logits, and for a world.
         """
         from robust import fitting  # training is not needed to judge a picture
 
-        return type(self)(*fitting.refit(self.judge, self.contents, self.classifier, classifier, train_data, test_data))
+        return type(self)(
+            *fitting.refit(self.judge, self.contents, self.classifier, classifier, train_data, test_data, labels)
+        )
 
     def self_test(self) -> dict[str, dict[str, float]]:
-        """The share of each comparison set that is accepted, 0..1, by every metric and by the "rule": {set: {metric: share}}.
+        """The share of each comparison set that is accepted, 0..1, by every metric, by those that Surprise joins, and by the
+        "rule": {set: {metric: share}}.
 
         The sets of a guard that `fit` made are what no guard should accept (`robust.data.probes`): its own images spoilt in
         several ways, black, white and noise, and the digits and clothes that ship.
         """
         return {
-            name: {metric: float((~mask).mean()) for metric, mask in self.rule.refusals(columns).items()}
+            name: {metric: float((~mask).mean()) for metric, mask in self.judge.refusals_of_each(columns).items()}
             | {"rule": float((~self.rule.refused(columns)).mean())}
             for name, columns in self.contents.comparisons.items()
         }
@@ -269,11 +279,11 @@ class Guard:
     def selective_risk(self, images, labels, confidence: float = 0.95) -> SelectiveRisk:
         """How often the guard answers labelled images (N, channels, size, size) in [0, 1], and how often wrongly.
 
-        Raises ValueError where it answers none. See `robust.decision.selective` for curves and for the threshold at which
-        at most a given share of the answers is wrong.
+        The risk is NaN where it answers none. Raises ValueError for images or labels that do not fit. See
+        `robust.decision.selective` for curves and for the threshold at which at most a given share of the answers is wrong.
         """
-        table = self.score_table(images)
-        return selective_risk(table["prediction"] != np.asarray(labels), ~table["reliable"], confidence)
+        table, wrong = self._scored_and_wrong(images, labels)
+        return selective_risk(wrong, ~table["reliable"], confidence)
 
     def with_risk(self, images, labels, risk: float, confidence: float = 0.95) -> "Guard":
         """This guard at the most lenient threshold at which at most the share `risk` (0..1) of its answers is wrong.
@@ -285,8 +295,7 @@ class Guard:
         name = self.rule.decides
         if name not in self.metrics:
             raise ValueError("Choose the metric whose word alone counts first: with_thresholds({}, rule=its name).")
-        table, side = self.score_table(images), self.metrics[name].refuses
-        wrong = table["prediction"] != np.asarray(labels)
+        (table, wrong), side = self._scored_and_wrong(images, labels), self.metrics[name].refuses
         tested = strict_to_lenient(self.reference[name], len(wrong), risk, side, confidence)
         found = certified_threshold(table[name], wrong, tested, risk, side, confidence)
         if found is None:
@@ -295,6 +304,14 @@ class Guard:
                 "share of wrong answers, or give more images."
             )
         return self.with_thresholds({name: found.threshold})
+
+    def _scored_and_wrong(self, images, labels) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The table of labelled images, and which answers are wrong, bool (N,)."""
+        labels = np.asarray(labels)
+        if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+            raise ValueError(f"labels must be {len(images)} whole numbers, one for each image.")
+        table = self.score_table(images)
+        return table, table["prediction"] != labels
 
     def calibrate(self, test_data) -> "Guard":
         """Take the reference distributions from other good images, without training, and return this guard.
@@ -311,8 +328,17 @@ class Guard:
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor) -> Tensor:
-        """Prepared images (N, channels, size, size) to class probabilities (N, classes)."""
-        return torch.cat([self.classifier(part).softmax(1) for part in images.split(BATCH)])
+        """Prepared images (N, channels, size, size) to class probabilities (N, classes). Raises ValueError for others."""
+        self._check(images)
+        return torch.cat([self.classifier(part).softmax(1) for part in images.split(batch_for(images))])
+
+    def _check(self, images: Tensor) -> None:
+        """Raises ValueError unless they are what `read` gives, floats (N, channels, size, size) in [0, 1]."""
+        if self.contents and len(images):
+            check_shape(images, **self.contents.config.shape, what="The images")
+            if images.dtype == torch.uint8:
+                raise ValueError("The images: prepared ones are floats from 0 to 1. Divide these by 255.")
+            check_floats(images, "The images")
 
     def with_thresholds(self, thresholds: Choices, rule: str | None = None) -> "Guard":
         """The same classifier and metrics under other thresholds; what is not given stays as it is."""
@@ -337,9 +363,6 @@ class Guard:
         """Reports on prepared images (N, channels, size, size), floats in [0, 1]. Raises ValueError for others."""
         if len(images) == 0:
             return []
-        if self.contents:
-            check_shape(images, **self.contents.config.shape, what="The images")
-            check_floats(images, "The images")
         probabilities = self.probabilities(images)
         scores = self.judge.score(images, probabilities.argmax(1))
         rows = probabilities.numpy()
@@ -352,8 +375,9 @@ class Guard:
         """Judge many prepared images (N, channels, size, size) in [0, 1] without a report for each.
 
         Columns (N,) by the names of `Report.as_json`: prediction int64, class, probability float64, each metric's score
-        float64 (a δz may be ∞), and what each metric and the rule say, bool.
+        float64 (a δz may be ∞), and what each metric and the rule say, bool. Raises ValueError for images that do not fit.
         """
+        images = torch.as_tensor(images)
         probability, predictions = self.probabilities(images).max(1)
         scores = self.judge.score(images, predictions)
         classes = np.array([self.class_name(label) for label in predictions.tolist()], dtype=object)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from robust.decision.by_class import class_thresholds
+from robust.data.datasets import batch_for
+from robust.decision.by_class import thresholds_by_class
 from robust.decision.choices import FPR, Choice, threshold_value
 from robust.decision.promise import Promise
 from robust.decision.rule import ALL, ANY, Rule, rule_name
@@ -18,7 +19,6 @@ from robust.decision.thresholds import percentile, refused
 from robust.metrics.base import Metric
 
 DEFAULT_FPR = 0.05
-BATCH = 256
 
 Choices = Mapping[str, Choice]
 
@@ -141,13 +141,8 @@ class Judge:
             _check_fpr(name, choice, len(self.reference[name]))
         sides = {name: metric.refuses for name, metric in self.metrics.items()}
         values = {name: threshold_value(self.choices[name], self.reference[name], sides[name]) for name in anew}
-        promised = [name for name in anew if self.by_class and isinstance(self.choices[name], Promise)]
-        predictions = self.reference.get("prediction")
-        classes = {
-            name: class_thresholds(self.reference[name], predictions, self.choices[name], sides[name])
-            for name in promised
-            if predictions is not None
-        }
+        chosen = {name: self.choices[name] for name in anew} if self.by_class else {}
+        classes = thresholds_by_class(chosen, self.reference, sides)
         if kept:
             values = kept.thresholds | values
             classes = {name: kept.by_class[name] for name in kept.by_class if name not in thresholds} | classes
@@ -163,11 +158,24 @@ class Judge:
         """The same metrics and choices on other scores of good images, `all_scores` of them."""
         return Judge(list(self.metrics.values()), reference, self.choices, self.rule.decides, self.by_class)
 
+    def refusals_of_each(self, scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Which inputs each metric refuses, bool (N,), given their scores (N,) by metric; and each of those that it joins, at
+        a threshold for the same share of good inputs."""
+        found = self.rule.refusals(scores)
+        for joined in self.metrics.values():
+            choice = self.choices[joined.name]
+            for name, part in joined.parts.items():
+                if name in scores and name not in found and isinstance(choice, FPR | Promise):
+                    threshold = threshold_value(choice, self.reference[name], part.refuses)
+                    found[name] = refused(scores[name], threshold, part.refuses)
+        return found
+
     def score(self, images: Tensor, predictions: Tensor) -> dict[str, np.ndarray]:
         """Every metric's scores (N,) of prepared images (N, channels, size, size) in [0, 1]."""
+        batch = batch_for(images)
         parts = [
             {name: metric.scores(part, predicted) for name, metric in self.metrics.items()}
-            for part, predicted in zip(images.split(BATCH), predictions.split(BATCH))
+            for part, predicted in zip(images.split(batch), predictions.split(batch))
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.metrics}
 

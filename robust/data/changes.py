@@ -46,7 +46,7 @@ def upside_down(images: Tensor) -> Tensor:
 
 
 def half_turned(images: Tensor) -> Tensor:
-    """Turned by 180 degrees: a 6 becomes a 9."""
+    """Turned by 180 degrees: a 6 becomes a 9, see `BECOME`."""
     return _centred_as(images, images.flip(2).flip(3))
 
 
@@ -103,6 +103,8 @@ def shuffled_patches(images: Tensor) -> Tensor:
     shuffled[:, :, : side * PATCHES, : side * PATCHES] = rows.reshape(whole.shape)
     return shuffled
 
+
+BECOME = {"half-turned": {6: 9, 9: 6}}  # digits that a change makes another one, rightly read as that
 
 CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "rotated": rotated,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from robust.data.subjects import SUBJECTS, Subject
 
+BATCH, LARGEST_IN_FULL = 256, 64  # images through a net at once, of at most so many pixels a side
 DATASETS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # the names of torchvision's classes
 
 
@@ -73,6 +74,11 @@ def is_here(name: str) -> bool:
 def to_float(images: Tensor) -> Tensor:
     """uint8 0..255 to float 0..1, the form every net takes."""
     return images.float() / 255
+
+
+def batch_for(images: Tensor) -> int:
+    """How many of these images (N, channels, size, size) go through a net at once: fewer of large ones, for the memory's sake."""
+    return int(min(max(BATCH * LARGEST_IN_FULL**2 / images.shape[-1] ** 2, 8), BATCH))
 
 
 def to_bytes(images: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ inductive conformal predictors, ACML 2012, arXiv 1209.2673) each class has its o
 MAPIE and crepes are not used. The class is the one that the classifier predicts; when judging, no other is known.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,20 @@ def class_thresholds(
         else:
             thresholds[label] = promised_threshold(own, promise.share, promise.confidence, refuses)
     return ClassThresholds(promise, refuses, of_all, thresholds, tuple(too_few))
+
+
+def thresholds_by_class(
+    choices: Mapping[str, Any], reference: Mapping[str, np.ndarray], sides: Mapping[str, Side]
+) -> dict[str, ClassThresholds]:
+    """`class_thresholds` of each metric in `choices` whose threshold was chosen by a promise; reference: scores (N,) by
+    metric, and "prediction". None where it is not known what was predicted."""
+    if "prediction" not in reference:
+        return {}
+    return {
+        name: class_thresholds(reference[name], reference["prediction"], choice, sides[name])
+        for name, choice in choices.items()
+        if isinstance(choice, Promise)
+    }
 
 
 def _paired(scores: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,12 +19,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from robust.data import changes, datasets, image_sets
-from robust.data.datasets import UnusableDataset, to_bytes
+from robust.data.datasets import BATCH, UnusableDataset, to_bytes
 from robust.data.image_sets import ImageSet
 from robust.decision.rule import ALL, ANY
 from robust.evaluation.baselines import Combination, baselines
 from robust.evaluation.baselines.combination import BOTH, EITHER, PRODUCT
 from robust.evaluation.figures import (
+    AREAS,
     CHANGED,
     DRAWN,
     FIGURES,
@@ -43,7 +44,7 @@ from robust.evaluation.figures import (
 )
 from robust.evaluation.tables import Table
 from robust.guard import Guard
-from robust.judge import BATCH, single_metrics
+from robust.judge import single_metrics
 from robust.metrics import DeltaZ, Metric, VAELoss
 from robust.models.store import DamagedWorld
 
@@ -198,7 +199,8 @@ def measure(
     """
     single = single_metrics(guard.metrics.values())
     joined = [copy.copy(metric) for metric in guard.metrics.values() if metric.parts]
-    metrics = single | {m.name: m for m in baselines(guard, training.images, training.labels)}
+    theirs = {m.name: m for m in baselines(guard, training.images, training.labels)}
+    metrics = {**single, **{name: metric for name, metric in theirs.items() if name not in single}}
 
     def scored(name: str, kind: str, found: ImageSet, chosen: Tensor) -> Scored:
         picked = ImageSet(found.images[chosen[:images]], found.labels[chosen[:images]])
@@ -217,7 +219,9 @@ def measure(
         kind = DRAWN if name in DIGITS else NONSENSE
         found[name] = scored(name, kind, one, shuffled(len(one.images)))
     for name, change in changes.CHANGES.items():
-        spoilt = ImageSet(change(good.images.images), good.images.labels)
+        become = changes.BECOME.get(name, {}) if guard.contents.dataset == "mnist" else {}
+        labels = torch.tensor([become.get(label, label) for label in good.images.labels.tolist()])
+        spoilt = ImageSet(change(good.images.images), labels)
         found[name] = scored(name, CHANGED, spoilt, torch.arange(len(spoilt.images)))
 
     for metric in joined:
@@ -400,15 +404,42 @@ def read(folder: Path) -> dict | None:
         return None
     try:
         measured = json.loads(file.read_text())
-        for row in measured["metrics"].values():
-            for name, one in measured["sets"].items():
-                figures = [row["fpr"], *(row["sets"][name][figure] for figure in FIGURES[one["kind"]])]
-                assert all(len(list(map(float, figure))) == 3 for figure in figures)
-                assert name == WRONG_ANSWERS or name in image_sets.TITLES  # it names a file
-                assert all(0 <= place < len(one["read_as"]) for place in row["sets"][name]["slipped"])
-        return measured | {"left_out": measured["left_out"], "test_images": measured["test_images"]}
-    except (ValueError, TypeError, KeyError, AttributeError, AssertionError):
-        raise DamagedWorld(f"{file} is damaged. Measure again: python -m robust benchmark detectors") from None
+        if _is_whole(measured):
+            return measured
+    except (ValueError, TypeError, KeyError, AttributeError):
+        pass
+    raise DamagedWorld(f"{file} is damaged. Measure again: python -m robust benchmark detectors")
+
+
+def _is_whole(measured: dict) -> bool:
+    """Whether it is what `measure` makes. Raises KeyError, TypeError or ValueError for much of what is not."""
+    sets, rows = measured["sets"], measured["metrics"]
+    if measured["default_rule"] not in rows:
+        return False
+    figures = []
+    for row in rows.values():
+        figures += [row["fpr"], [row["ms_alone"], row["ms_batched"], 0]]
+        for name, one in sets.items():
+            found = row["sets"][name]
+            figures += [found[figure] for figure in FIGURES[one["kind"]]]
+            if not all(0 <= place < len(one["read_as"]) for place in found["slipped"]):
+                return False
+    names_files = all(name == WRONG_ANSWERS or name in image_sets.TITLES for name in sets)
+    words = [
+        *(row[key] for row in rows.values() for key in ("title", "about")),
+        *measured["left_out"],
+        *measured["published"],
+    ]
+    words += [one["title"] for one in sets.values()]
+    near = [one["near"] for one in sets.values() if one["kind"] == NONSENSE]
+    counts = [*measured["test_images"], *(measured[key] for key in ("slow", "threads", "resamples", "seed"))]
+    return (
+        names_files
+        and all(len(list(map(float, figure))) == 3 for figure in figures)
+        and all(isinstance(word, str) for word in words)
+        and all(isinstance(one, bool) for one in near)
+        and all(isinstance(count, int) for count in counts)
+    )
 
 
 def tables(measured: dict) -> list[Table]:
@@ -422,10 +453,8 @@ def tables(measured: dict) -> list[Table]:
     ]
     header = ["metric", "FPR", *(f"{one['title']}: {main_figure(one)[1]}" for one in found.values())]
     nonsense = {name: one for name, one in found.items() if one["kind"] == NONSENSE}
-    means = {
-        title: [n for n, one in nonsense.items() if one["near"] == near]
-        for title, near in (("near", True), ("far", False))
-    }
+    near, others = ([n for n, one in nonsense.items() if one["near"] == kind] for kind in (True, False))
+    means = {"near": near, "far": others} if near else {"nonsense": others}
     ranked = [name for name, one in found.items() if one["kind"] != DRAWN]
     free = [
         [row["title"]]
@@ -434,13 +463,29 @@ def tables(measured: dict) -> list[Table]:
         for row in metrics
     ]
     heads = [f"{title}: {word}" for title, names in means.items() for word in ("accepted", "AUROC", "AUPR") if names]
-    title = f"Detectors: thresholds from {measured['test_images'][0]:,} test images, figures on others"
+    rest = [
+        (name, key, f"{one['title']}: {words[0]}")
+        for name, one in found.items() if one["kind"] in (CHANGED, DRAWN)
+        for key, words in FIGURES[one["kind"]].items() if key not in (main_figure(one)[0], "auroc")
+    ]  # fmt: skip
+    others = [[row["title"], *(shown(key, row["sets"][name][key][0]) for name, key, _ in rest)] for row in metrics]
     return [
-        Table(title, [*header, "ms alone", "ms in batches"], at_threshold),
+        Table(_conditions(measured), [*header, "ms alone", "ms in batches"], at_threshold),
         Table("Detectors: means, and AUROC of each", ["metric", *heads, *(found[n]["title"] for n in ranked)], free),
+        Table("Detectors: what else is measured of those", ["metric", *(title for *_, title in rest)], others),
     ]
 
 
+def _conditions(measured: dict) -> str:
+    half, slow, threads = measured["test_images"][0], measured["slow"], measured["threads"]
+    said = f"Detectors: thresholds from {half:,} test images, figures on others; slow metrics on at most {slow:,} "
+    said += f"of a set that the calibration has not scored; {threads} thread{'s' * (threads != 1)}"
+    return said + (f"; not at hand: {', '.join(measured['left_out'])}" if measured["left_out"] else "")
+
+
+def shown(figure: str, value: float) -> str:
+    return f"{value:.4f}" if figure in AREAS else f"{value:.2%}"
+
+
 def mean_of(row: dict, names: list[str], figure: str) -> str:
-    mean = np.mean([row["sets"][name][figure][0] for name in names])
-    return f"{mean:.2%}" if figure == "fnr" else f"{mean:.4f}"
+    return shown(figure, float(np.mean([row["sets"][name][figure][0] for name in names])))

@@ -17,7 +17,7 @@ SEED = 0
 RESAMPLES = 200  # of the bootstrap; its intervals hold 95 % of them
 
 NONSENSE, CHANGED, DRAWN, WRONG = "nonsense", "changed", "drawn", "wrong"  # kinds of sets
-AUROC = ("AUROC", "The chance that an input of this set looks more suspicious than a good digit.")
+AUROC = ("AUROC", "The chance that an input of this set looks more suspicious than a good one.")
 FIGURES = {  # what is measured on each kind: key -> (title, what it says); the first is the one that matters most
     NONSENSE: {
         "fnr": ("accepted at 5 % FPR", "Share of these inputs that is accepted when 5 % of good images are refused."),
@@ -32,6 +32,10 @@ FIGURES = {  # what is measured on each kind: key -> (title, what it says); the 
         ),
         "accepted": ("accepted", "Share of these images that is accepted at 5 % FPR, rightly read or not."),
         "auroc": AUROC,
+        "auroc_misread": (
+            "AUROC of the misread",
+            "The chance that a misread image of this set looks more suspicious than a good one: a turned 0 is still a 0.",
+        ),
     },
     DRAWN: {
         "refused_right": ("rightly read, but refused", "Share of the rightly read that is refused at 5 % FPR."),
@@ -49,7 +53,8 @@ FIGURES = {  # what is measured on each kind: key -> (title, what it says); the 
         "auroc": ("AUROC", "The chance that a wrong answer looks more suspicious than a right one."),
     },
 }
-MORE_IS_BETTER = ("auroc", "aupr", "accepted_right")
+AREAS = ("auroc", "auroc_misread", "aupr")  # figures that are no shares
+MORE_IS_BETTER = (*AREAS, "accepted_right")
 
 
 def nonsense_figures(reference: np.ndarray, good: np.ndarray, nonsense: np.ndarray, refuses: Side) -> list[float]:
@@ -60,9 +65,10 @@ def nonsense_figures(reference: np.ndarray, good: np.ndarray, nonsense: np.ndarr
 
 
 def changed_figures(reference: np.ndarray, good: np.ndarray, images: np.ndarray, refuses: Side) -> list[float]:
-    """misread, accepted and auroc, as in FIGURES. `images` (N, 2): score, and 1 where the classifier is right."""
-    accepted = ~refused(images[:, 0], threshold_at_fpr(reference, FPR, refuses), refuses)
-    return [(accepted & (images[:, 1] == 0)).mean(), accepted.mean(), auroc(good, images[:, 0], refuses)]
+    """misread, accepted, auroc and auroc_misread, as in FIGURES. `images` (N, 2): score, and 1 where the classifier is right."""
+    accepted, misread = ~refused(images[:, 0], threshold_at_fpr(reference, FPR, refuses), refuses), images[:, 1] == 0
+    area = auroc(good, images[misread, 0], refuses) if misread.any() else np.nan
+    return [(accepted & misread).mean(), accepted.mean(), auroc(good, images[:, 0], refuses), area]
 
 
 def drawn_figures(reference: np.ndarray, images: np.ndarray, refuses: Side) -> list[float]:

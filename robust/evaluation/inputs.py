@@ -20,7 +20,7 @@ from robust.data.datasets import data_root
 from robust.data.image_sets import STROKES
 from robust.evaluation.tables import Table
 from robust.guard import Guard
-from robust.inputs.decode import UnusableImage, open_image
+from robust.inputs.decode import UnreadableImage, UnusableImage, open_image
 from robust.inputs.prepare import prepare
 
 FILE = "benchmark_inputs.json"
@@ -148,6 +148,8 @@ def _steps(picture: bytes) -> list[Image.Image]:
     try:
         steps = dict(prepare(picture).steps)
         return [open_image(picture), *(steps[name] for name in ("Ink", list(steps)[-1]) if name in steps)]
+    except UnreadableImage:
+        return []
     except UnusableImage:
         return [open_image(picture)]
 

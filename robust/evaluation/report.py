@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from robust.data.image_sets import TITLES
+from robust.decision.by_class import thresholds_by_class
 from robust.decision.choices import choice_from_json, threshold_value
 from robust.decision.promise import fpr_interval
 from robust.decision.rule import ALL, ANY, Rule, rule_name
@@ -132,13 +133,18 @@ def self_test_tables(metrics: dict[str, Label], manifest: dict, reference: dict,
     sides = {name: label.refuses for name, label in metrics.items()}
     chosen = {name: choice_from_json(choice) for name, choice in manifest["thresholds"].items()}
     values = {name: threshold_value(chosen[name], reference[name], side) for name, side in sides.items()}
-    rule = Rule(values, sides, rule_name(manifest["rule"], list(sides)))
+    promised = chosen if manifest.get("by_class") else {}
+    classes = thresholds_by_class(promised, reference, sides)
+    rule = Rule(values, sides, rule_name(manifest["rule"], list(sides)), classes)
     rows = []
-    for name, columns in comparisons.items():
+    for name, columns in {"test images": reference, **comparisons}.items():
         shares = [float((~mask).mean()) for mask in rule.refusals(columns).values()]
         rows.append([name, *(f"{share:.1%}" for share in [*shares, float((~rule.refused(columns)).mean())])])
     header = ["accepted of", *(label.title for label in metrics.values()), f"the rule ({rule.decides})"]
-    return [Table("Self-test, at the guard's own thresholds", header, rows)]
+    mask = rule.refused(reference)
+    low, high = fpr_interval(int(mask.sum()), len(mask))
+    title = f"Self-test, at the guard's own thresholds: FPR {mask.mean():.2%}, {low:.2%} to {high:.2%} {INTERVAL}"
+    return [Table(title, header, rows)]
 
 
 def confidence_table(comparisons: dict, talk: dict | None, classifier: str, plural: str) -> Table:

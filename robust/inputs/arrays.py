@@ -20,6 +20,12 @@ def image_set(data, what: str) -> Tensor:
     (anything with a length and items) of such images or PIL images, alone or first in a tuple. Floats are rounded to
     8 bits, so that the set takes as little memory as it can. Raises ValueError, which begins with `what`.
     """
+    if isinstance(data, tuple):
+        raise ValueError(
+            f"{what}: these are {len(data)} things together. Give the images alone, and labels=... for labels."
+        )
+    if isinstance(data, torch.utils.data.DataLoader):
+        raise ValueError(f"{what}: give the data set itself, the loader's .dataset.")
     if isinstance(data, Tensor) or hasattr(data, "__array__"):
         return _checked(_as_tensor(data, what), what)
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):

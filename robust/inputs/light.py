@@ -9,7 +9,8 @@ FRAME, PAGE = (
     0.4,
 )  # the border is a frame where its grey has less of the picture than this, another more than that
 SHARE = 0.25  # with less of the border explained than this, the picture has no ground
-EVEN = 0.8  # share of the border that a smooth ground explains in even light
+EVEN = 0.95  # share of the border that a smooth ground explains in even light
+CLEAR = 0.2  # of the border: where more is inked, shadows are not explained
 SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
 ON_STEP = 0.1  # how far the ground steps up or down within 5 pixels at the edge of a shadow
 RESIDUE = 0.3  # of the ink: what is left of the edges of shadows is weaker
@@ -130,7 +131,7 @@ def _stepped_ground(grey: np.ndarray) -> tuple[np.ndarray, float] | None:
     edge = max(2, round(0.02 * min(grey.shape)))
     border = np.concatenate([ink[:edge].ravel(), ink[-edge:].ravel(), ink[:, :edge].ravel(), ink[:, -edge:].ravel()])
     steps = cv2.morphologyEx(ground, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > ON_STEP
-    is_clear = (border > 0.15).mean() < 1 - EVEN and ink[steps].sum() < 0.5 * ink.sum()
+    is_clear = (border > 0.15).mean() < CLEAR and ink[steps].sum() < 0.5 * ink.sum()
     return (ink, float(grain)) if is_clear else None
 
 

@@ -13,6 +13,7 @@ COVERED = 0.8  # share of a line that must show
 THIN = 0.4  # share of a line along which nothing thicker lies across it
 NEAR = 3  # px from its course within which a line is looked for
 SAME = 18  # px: candidates whose ends are no farther apart, both together, are one line
+FRAME = 4  # lines, such as a square of
 MOST = 400  # candidates that are looked at
 GAP = 0.03  # of the longer side: a break in a line, and how near to the edge or a corner it must come
 ALIKE = 1.7  # lines of one frame differ in thickness and strength by no more than this factor
@@ -38,7 +39,8 @@ class Run:
 def without_lines(ink: np.ndarray, noise: float) -> np.ndarray:
     """Ink (H, W) in [0, 1], without straight runs that go from edge to edge or form a frame; noise as in `light`.
 
-    Where next to nothing else is left, the runs are what somebody has drawn, and all stays.
+    Where next to nothing else is left, few runs are what somebody has drawn, and all stays; more of them are an empty page
+    of ruled or squared paper, and nothing stays.
     """
     mask = ink > max(0.04, 4 * noise)
     if not 0 < mask.mean() < 0.5:
@@ -51,7 +53,9 @@ def without_lines(ink: np.ndarray, noise: float) -> np.ndarray:
         for run in runs:
             _mark(target, view, across, run)
     rest = np.where(gone, 0, ink)
-    return rest if rest.max() >= 0.5 * ink.max() else ink
+    if np.where(_crossings(lines, ink.shape), 0, rest).max() >= 0.5 * ink.max():
+        return rest
+    return ink if sum(map(len, lines)) <= FRAME else np.zeros_like(ink)
 
 
 def _run_lengths(mask: np.ndarray) -> np.ndarray:
@@ -94,6 +98,17 @@ def _runs(ink: np.ndarray, across: np.ndarray) -> list[Run]:
         if len(runs) > before:
             taken = np.vstack([taken, ends])
     return runs
+
+
+def _crossings(lines: list[list[Run]], shape: tuple[int, int]) -> np.ndarray:
+    """Where runs along x meet runs along y, bool (H, W): there `_mark` leaves a dot of them."""
+    near = [np.zeros(shape, bool), np.zeros(shape, bool)]
+    for runs, target in zip(lines, (near[0], near[1].T)):
+        for run in runs:
+            reach = int(np.ceil(run.thickness / 2)) + NEAR
+            x = np.arange(run.start, run.end)
+            target[np.clip(run.course[x] + np.arange(-reach, reach + 1)[:, None], 0, len(target) - 1), x] = True
+    return near[0] & near[1]
 
 
 def _stretches(hit: np.ndarray, gap: int) -> list[tuple[int, int]]:

@@ -51,11 +51,13 @@ class SeveralObjects(UnusableImage):
         return SeveralObjects, (self.boxes, self.picture)
 
 
+MOST = 12  # digits, of which one may choose
 FULL = 0.35  # of a sheet: where ink covers more, it is no sheet of paper
 FAR = 0.08  # longest side of an object, as a share of the picture's, below which a few pixels decide
 DARK = 70  # of 255: paper that wants more light
 FAINT = 25  # of 255: from ink to paper, below which the ink is faint
 CAMERA = 200  # pixels a side of what may come from a camera
+FAINTEST, SPECKLE = 60, 6  # of 255, and pixels: what has less of both is speckle
 DRAWN = 0.8  # share of the border that is of one and the same grey where a program has drawn the picture
 
 
@@ -189,6 +191,8 @@ def _find_object(
         found = [patch for patch in found if patch.inside(box)]
     elif strokes:
         found = objects(found, strong.shape)
+        if len(found) > MOST:
+            raise UnusableImage(f"I see {len(found)} things, and no digit that stands alone: move closer to one.")
         if len(found) > 1:
             raise SeveralObjects([(patch.left, patch.top, patch.right, patch.bottom) for patch in found], page)
     sure = np.isin(labels, [label for patch in found for label in patch.labels]) & strong
@@ -243,12 +247,22 @@ def _is_a_thing(picture: np.ndarray) -> bool:
     """Whether a picture of the nets' size shows a thing that fills its frame, and not pen strokes, bright on black."""
     if np.median(_border(picture)) > 127 or picture.max() < 250 or (picture == 0).mean() < 0.02:
         return False
-    seen = picture > 16  # more than JPEG's speckle
-    extent = max(np.ptp(np.flatnonzero(seen.any(axis))) for axis in (0, 1)) + 1
     sure = picture > 25
     thickness = 2 * cv2.distanceTransform(np.pad(sure, 1).astype(np.uint8), cv2.DIST_L2, 5).max()
     shaded = (sure & (picture < 230)).sum() / sure.sum()
-    return thickness > 6.6 or (shaded > 0.5 and extent >= 26 / 28 * len(picture))
+    return thickness > 6.6 or (shaded > 0.5 and _extent(picture) >= 26 / 28 * len(picture))
+
+
+def _extent(picture: np.ndarray) -> int:
+    """How many pixels long what a picture of the nets' size shows is, without the speckle of JPEG or of a camera: a few
+    faint pixels each."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats((picture > 16).astype(np.uint8))
+    strongest = np.zeros(count)
+    np.maximum.at(strongest, labels, picture)
+    left, top, width, height, area = boxes[1:][(strongest[1:] > FAINTEST) | (boxes[1:, cv2.CC_STAT_AREA] >= SPECKLE)].T
+    if not len(area):
+        return 0
+    return int(max((left + width).max() - left.min(), (top + height).max() - top.min()))
 
 
 def _is_drawn(shades: np.ndarray) -> bool:

@@ -151,7 +151,7 @@ def _contrast(outline: np.ndarray, picture: np.ndarray, bare: np.ndarray) -> flo
         return 0
     reach = 0.02 * max(width, height) + 2
     middle = outline.mean(0)
-    steps, shaded = [], False
+    steps, shaded = [], []
     for start, end in seen:
         along = start + np.linspace(0.15, 0.85, 15)[:, None] * (end - start)
         normal = np.array([end[1] - start[1], start[0] - end[0]]) / max(np.hypot(*(end - start)), 1e-6)
@@ -160,9 +160,10 @@ def _contrast(outline: np.ndarray, picture: np.ndarray, bare: np.ndarray) -> flo
         steps.append(np.median(inner) - np.median(outer))
         inner, outer = (np.median(_at(picture, along + sign * reach * outwards), 0) + 1 for sign in (-1, 1))
         hue = np.abs(inner / inner.sum() - outer / outer.sum()).max()
-        shaded |= outer.sum() > SHADE * inner.sum() and hue < HUE
-    # The edge of a shadow runs through the whole picture: one or two sides that could be its edge are no sheet.
-    if len(seen) < 3 and shaded:
+        shaded.append(outer.sum() > SHADE * inner.sum() and hue < HUE)
+    # Where one side could be the edge of a shadow and others could not, the sheet goes on beyond it. The edge of a shadow
+    # runs through the whole picture: one or two sides that could be its edge are no sheet.
+    if any(shaded) and (len(seen) < 3 or not all(shaded)):
         return 0
     return min(steps) if min(steps) >= STEP else 0
 

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from robust.data.datasets import batch_for
 from robust.decision.thresholds import Side
-
-BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -106,5 +105,5 @@ def drawn(images: Tensor, most: int) -> Tensor:
 @torch.no_grad()
 def features_of(compute: Callable[[Tensor], Tensor], images: Tensor, most: int) -> Tensor:
     """What `compute` makes (n, features) of at most `most` training images uint8 (N, channels, size, size), in parts."""
-    parts = [compute(part.float() / 255) for part in drawn(images, most).split(BATCH)]
+    parts = [compute(part.float() / 255) for part in drawn(images, most).split(batch_for(images))]
     return torch.cat(parts)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robust.data.datasets import batch_for
 from robust.metrics.base import Metric, Parts
 
-BATCH = 256
 ONE_BY_ONE = ("OpenMax",)  # whose scores depend on which other images are in the batch
 MOST = 10_000  # training images that a detector is fitted to, and that are kept with the guard
 
@@ -69,7 +69,7 @@ class PytorchOOD(Metric):
                 f"{self.detector_name} needs labels: give Guard.fit(labels=...) those of the training images."
             )
         chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:MOST]
-        inputs = [self._input(images[part].float() / 255) for part in chosen.split(BATCH)]
+        inputs = [self._input(images[part].float() / 255) for part in chosen.split(batch_for(images))]
         self.load_state({"inputs": torch.cat(inputs), "labels": torch.as_tensor(labels)[chosen].long()})
 
     def options(self) -> dict:
@@ -84,14 +84,16 @@ class PytorchOOD(Metric):
             self._method("fit")(state["inputs"], state["labels"])
 
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
-        batch = 1 if self.detector_name in ONE_BY_ONE else BATCH
-        found = [self._predict(part).detach().double() for part in images.split(batch)]
-        return torch.cat(found).numpy()
+        batch = batch_for(images)
+        parts = images.split(batch) if len(images) > batch else [images]  # itself, so that one pass serves all metrics
+        return torch.cat([self._predict(part).detach().double() for part in parts]).numpy()
 
     def _predict(self, images: Tensor) -> Tensor:
         if self.takes == "images":
             return self.detector.predict(images)
-        return self._method("predict")(self._input(images))
+        inputs = self._input(images)
+        batch = 1 if self.detector_name in ONE_BY_ONE else len(inputs)
+        return torch.cat([self._method("predict")(part) for part in inputs.split(batch)])
 
     def _bind(self, parts: Parts) -> None:
         """Make the detector, with what its constructor asks of the classifier."""

@@ -10,9 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robust.data.datasets import batch_for
+
 ALIKE = 0.02  # probabilities this near to each other are the same answer
 LONGEST = 32  # side of the pixels that stand in for features
-SETTINGS = ("gives_probabilities", "has_gradients", "layout", "single", "classes", "features_of")
+SETTINGS = (
+    "gives_probabilities",
+    "has_gradients",
+    "layout",
+    "arrays",
+    "single",
+    "classes",
+    "features_of",
+    "last",
+    "own_features",
+)
 UNSTEADY = (
     "The classifier answers the same images differently a second time, in a smaller batch: switch off dropout and "
     "whatever else is random or depends on the batch (evaluation mode)."
@@ -28,9 +40,11 @@ class AnyClassifier:
     - a torch module: a private copy in evaluation mode, so that neither training nor a switch back to train mode changes
       the guard's answers, and the caller's module is left as it was. (One that cannot be copied is used itself, in
       evaluation mode during each call.) `Guard.refit` takes later weights.
-    - anything with `predict_proba` (scikit-learn), or `predict` alone, gets an array (N, channels * size * size), float32;
-    - an ONNX Runtime session gets an array float32, in the layout of its input;
-    - any other callable gets the tensor; one that fails on it gets it as (N, size, size, channels), as Keras wants it.
+    - anything with `predict_proba` (scikit-learn), or `predict` alone, gets an array (N, channels * size * size), float32,
+      whose pixels come in the order of `layout`;
+    - an ONNX Runtime session gets an array float32, in the layout of its input, in batches as large as it asks for;
+    - any other callable gets the tensor; one that fails on it gets it as (N, size, size, channels), as Keras wants it, or as
+      an array of either kind.
 
     Outputs may be tensors, arrays, lists, objects or dicts with `logits`, or tuples that begin with them. One column is the
     second of two classes. `probe` finds out what they are, and `settings` keeps it.
@@ -42,16 +56,21 @@ class AnyClassifier:
         gives_probabilities: bool = False,
         has_gradients: bool = False,
         layout: Literal["NCHW", "NHWC"] = "NCHW",
+        arrays: bool = False,
         single: bool = False,
         classes: list | None = None,
         features_of: str | None = None,
+        last: str | None = None,
+        own_features: bool = False,
         features: Callable[[Tensor], Tensor] | None = None,
         device: str | torch.device | None = None,
     ):
-        """`classes`: the labels of a classifier that has `predict` alone. `features_of`: the name of the submodule whose
-        output `features` gives; `features`: a function that gives them. `device`: where a torch module works.
+        """`layout`, `arrays`: how images are given to what is no torch module. `classes`: the labels of a classifier that has
+        `predict` alone. `features_of`: the name of the submodule whose output `features` gives; `last`: that of the fully
+        connected layer that gives the output; `features`: a function that gives them, needed where `own_features` says so.
+        `device`: where a torch module works.
 
-        Raises ValueError for what is no classifier, and where the device or the submodule is not there.
+        Raises ValueError for what is no classifier, and where the device, the submodule or the function is not there.
         """
         if not (callable(classifier) or any(hasattr(classifier, name) for name in ("predict_proba", "predict", "run"))):
             raise ValueError(
@@ -60,8 +79,11 @@ class AnyClassifier:
             )
         self.classifier = classifier
         self.gives_probabilities, self.has_gradients = gives_probabilities, has_gradients
-        self.layout, self.single, self.classes, self.features_of = layout, single, classes, features_of
-        self._features = features
+        self.layout, self.arrays, self.single = layout, arrays, single
+        self.classes, self.features_of, self.last = classes, features_of, last
+        self._features, self.own_features = features, features is not None
+        if own_features and features is None:
+            raise ValueError("Its features come from a function of yours: give that back, too, as features=...")
         self.module = _private_copy(classifier) if isinstance(classifier, nn.Module) else None
         self.device = _place(self.module, device)
         self._watched = threading.local()
@@ -84,11 +106,15 @@ class AnyClassifier:
         """
         if output not in (None, "logits", "probabilities"):
             raise ValueError(f'output is "logits" or "probabilities", not {output!r}.')
-        wrapped = cls(classifier, **options)
+        wrapped, parts = cls(classifier, **options), images.split(batch_for(images))
         with torch.no_grad():
-            first = wrapped._find_layout(images[:256])
-            outputs = torch.cat([first, *(wrapped._output(part) for part in images.split(256)[1:])])
+            first = wrapped._find_layout(parts[0])
+            if wrapped.classes is not None and not options.get("classes"):  # labels alone, of which some are rare
+                wrapped.classes, parts = None, [images]
+                first = wrapped._output(images)
+            outputs = torch.cat([first, *(wrapped._output(part) for part in parts[1:])])
             again = wrapped._output(images[:8])
+            wrapped.last = wrapped._last_called(images[:1])
         if (outputs[:8] - again).abs().max() > ALIKE * outputs.abs().max().clamp_min(1):
             raise ValueError(UNSTEADY)
         wrapped.gives_probabilities = _are_probabilities(outputs, wrapped.single, output)
@@ -110,6 +136,9 @@ class AnyClassifier:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N, classes), float32 on the CPU. Raises UnfitOutput for an output that does not fit."""
+        is_own_copy = self.module is not self.classifier  # which nobody trains on
+        if self._shows_inside and is_own_copy and not torch.is_grad_enabled():
+            return self._inside(images)["logits"]
         return self._logits(self._output(images))
 
     # --- Its inside -----------------------------------------------------------------------------------------------
@@ -117,8 +146,25 @@ class AnyClassifier:
     @property
     def head(self) -> nn.Linear | None:
         """The last fully connected layer of a torch module; None where there is none."""
-        modules = self.module.modules() if self.module else ()
-        return next((module for module in reversed([*modules]) if isinstance(module, nn.Linear)), None)
+        if self.module is None:
+            return None
+        if self.last is not None:
+            return self.module.get_submodule(self.last) if self.last else None
+        return next((module for module in reversed([*self.module.modules()]) if isinstance(module, nn.Linear)), None)
+
+    def _last_called(self, images: Tensor) -> str | None:
+        """The name of the fully connected layer that is called last, "" where none is: some are left over from training."""
+        if self.module is None:
+            return None
+        called: list[str] = []
+        linear = [(name, module) for name, module in self.module.named_modules() if isinstance(module, nn.Linear)]
+        hooks = [module.register_forward_hook(lambda *_, name=name: called.append(name)) for name, module in linear]
+        try:
+            self._output(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return called[-1] if called else ""
 
     @property
     def convolutions(self) -> list[nn.Module]:
@@ -137,7 +183,7 @@ class AnyClassifier:
         """
         if self._features is not None:
             return torch.as_tensor(self._features(images)).flatten(1).float().cpu()
-        if self.module is None or not (self.head or self.convolutions or self.features_of):
+        if not self._shows_inside:
             small = F.adaptive_avg_pool2d(images, LONGEST) if images.shape[-1] > LONGEST else images
             return small.flatten(1)
         return self._inside(images)["features"]
@@ -146,10 +192,15 @@ class AnyClassifier:
         """What a convolution gives for images: maps (N, channels, height, width). depth: 0 is the first, 1 the last."""
         return self._inside(images)[_at(depth, self.convolutions)]
 
+    @property
+    def _shows_inside(self) -> bool:
+        return self.module is not None and bool(self.head or self.convolutions or self.features_of)
+
     def _inside(self, images: Tensor) -> dict[str | int, Tensor]:
-        """Features, and every convolution that `robust.metrics.layers` asks for, of one pass; the last batch of each thread
-        is remembered, since several metrics ask for it in turn."""
-        if getattr(self._watched, "images", None) is images:
+        """Logits, features, and every convolution that `robust.metrics.layers` asks for, of one pass; the last batch of each
+        thread is remembered, since several metrics ask for it in turn."""
+        version = None if images.is_inference() else images._version  # counts what was written into the same tensor
+        if getattr(self._watched, "images", None) is images and self._watched.version == version:
             return self._watched.found
         found: dict[str | int, Tensor] = {}
         thread, convolutions = threading.get_ident(), self.convolutions
@@ -163,13 +214,14 @@ class AnyClassifier:
         hooks.append(self._hook_features(lambda value: keep("features", value)))
         try:
             with torch.no_grad():
-                self._output(images)
+                found["logits"] = self._logits(self._output(images))
         finally:
             for hook in hooks:
                 hook.remove()
-        features = found["features"]
-        found["features"] = features.flatten(2).mean(2) if features.ndim == 4 else features.flatten(1)
-        self._watched.images, self._watched.found = images, found
+        if "features" in found:  # not where the module leaves its last layer out
+            features = found["features"]
+            found["features"] = features.flatten(2).mean(2) if features.ndim == 4 else features.flatten(1)
+        self._watched.images, self._watched.version, self._watched.found = images, version, found
         return found
 
     def _hook_features(self, keep: Callable[[Tensor], None]):
@@ -199,12 +251,12 @@ class AnyClassifier:
             return self._output(images)
         except Exception as error:  # whatever the caller's classifier raises
             mistake = error
-        if not hasattr(self.classifier, "predict_proba"):
-            try:
-                self.layout = "NHWC"
-                return self._output(images)
-            except Exception:  # the first mistake says more
-                self.layout = "NCHW"
+        if self.module is not None or not hasattr(self.classifier, "predict_proba"):
+            for self.layout, self.arrays in (("NHWC", False), ("NCHW", True), ("NHWC", True)):
+                try:
+                    return self._output(images)
+                except Exception:  # the first mistake says more
+                    self.layout, self.arrays = "NCHW", False
         if isinstance(mistake, UnfitOutput):
             raise mistake
         raise ValueError(
@@ -233,14 +285,15 @@ class AnyClassifier:
     def _called(self, images: Tensor):
         placed = images if self.layout == "NCHW" else images.movedim(1, 3)
         if self.module is not None:  # Keras on torch, too, whose models are torch modules
-            return self._module_called(placed.to(self.device))
+            kinds = (parameter.dtype for parameter in self.module.parameters() if parameter.is_floating_point())
+            return self._module_called(placed.to(self.device, next(kinds, placed.dtype)))
         if hasattr(self.classifier, "predict_proba"):
-            return self.classifier.predict_proba(images.flatten(1).numpy())
+            return self.classifier.predict_proba(placed.flatten(1).numpy())
         if hasattr(self.classifier, "get_inputs"):  # ONNX Runtime
             return self._session_called(images)
         if callable(self.classifier):
-            return self.classifier(placed)
-        return self._one_hot(self.classifier.predict(images.flatten(1).numpy()))
+            return self.classifier(np.ascontiguousarray(placed.numpy()) if self.arrays else placed)
+        return self._one_hot(self.classifier.predict(placed.flatten(1).numpy()))
 
     def _module_called(self, images: Tensor):
         if self.module is not self.classifier:
@@ -256,8 +309,12 @@ class AnyClassifier:
     def _session_called(self, images: Tensor) -> np.ndarray:
         wanted = self.classifier.get_inputs()[0]
         turned = len(wanted.shape) == 4 and wanted.shape[3] == images.shape[1] != wanted.shape[1]
-        array = (images.movedim(1, 3) if turned else images).numpy().astype(np.float32)
-        return self.classifier.run(None, {wanted.name: np.ascontiguousarray(array)})[0]
+        array = np.ascontiguousarray((images.movedim(1, 3) if turned else images).numpy().astype(np.float32))
+        batch = wanted.shape[0] if isinstance(wanted.shape[0], int) else len(array)
+        parts = [array[start : start + batch] for start in range(0, len(array), batch)]
+        rows = [np.resize(part, (batch, *part.shape[1:])) for part in parts]  # the last one filled up
+        found = np.concatenate([self.classifier.run(None, {wanted.name: row})[0] for row in rows])
+        return found[: len(array)]
 
     def _one_hot(self, labels) -> Tensor:
         labels = np.asarray(labels)
@@ -272,6 +329,11 @@ class UnfitOutput(ValueError):
 
     def __init__(self, what: str, hint: str = HINT):
         super().__init__(f"The classifier {what}. {hint}")
+
+
+def _between_wholes(values: Tensor) -> bool:
+    """Whether some of the values (N,), such as one logit each, lie between whole numbers, as labels never do."""
+    return bool((values != values.round()).any())
 
 
 def same_answers(expected: np.ndarray, given: np.ndarray) -> np.ndarray:
@@ -315,20 +377,29 @@ def _as_rows(output) -> Tensor:
         output = output[0]
     if hasattr(output, "numpy") and not isinstance(output, Tensor):
         output = output.numpy()
+    if isinstance(output, (tuple, list)) and output and all(isinstance(row, Tensor) for row in output):
+        output = torch.stack([row.detach().cpu() for row in output])
     try:
         found = torch.as_tensor(output)
     except (TypeError, ValueError, RuntimeError):
         raise UnfitOutput(f"gives a {type(output).__name__}, which is no array of numbers") from None
-    if found.ndim == 1 and not found.is_floating_point():
+    if found.ndim == 1 and not (found.is_floating_point() and _between_wholes(found)):
         raise UnfitOutput("gives labels", "Give its logits or probabilities, (N, classes), or an object with predict.")
     return found.float().cpu()
 
 
 def _are_probabilities(outputs: Tensor, single: bool, said: Output | None) -> bool:
     """Whether outputs (N, classes), or (N, 1), are probabilities. Raises ValueError where they are of several labels."""
+    shares = bool(((outputs >= 0) & (outputs <= 1 + 1e-3)).all())
+    if said == "probabilities" and not shares:
+        low, high = float(outputs.min()), float(outputs.max())
+        raise UnfitOutput(
+            f"gives values from {low:.3g} to {high:.3g}, which are no probabilities", 'Say output="logits".'
+        )
     if said is not None:
         return said == "probabilities"
-    shares = bool(((outputs >= 0) & (outputs <= 1 + 1e-3)).all())
+    if not single and bool((outputs >= 0).all() and ((outputs.sum(1) - 100).abs() < 1).all()):
+        raise UnfitOutput("gives per cents", "Divide them by 100.")
     if single or not shares:
         return shares
     sums = outputs.sum(1)

@@ -102,8 +102,9 @@ def test_figures_of_nonsense_agree_with_scikit_learn(refuses):
 def test_figures_of_spoilt_and_drawn_digits_count_what_was_read_rightly():
     reference = np.arange(100.0)  # at 5 % FPR, above 94 is refused
     images = np.array([[0, 1], [0, 0], [99, 1], [99, 0], [0, 1]])
-    misread, accepted, area = figures.changed_figures(reference, reference[:50], images, "high")
+    misread, accepted, area, of_misread = figures.changed_figures(reference, reference[:50], images, "high")
     assert (misread, accepted) == (1 / 5, 3 / 5) and area == pytest.approx(0.4 + 0.6 * 0.01)  # ties with 0 count half
+    assert of_misread == pytest.approx((0.01 + 1) / 2)  # of the two that are misread, one ties with 0
     assert figures.drawn_figures(reference, images, "high") == [1 / 3, 2 / 5, 1 / 5]
     accepted, area = figures.wrong_figures(reference, images, "high")
     assert (accepted, area) == (1 / 2, pytest.approx(7 / 12))
@@ -194,6 +195,8 @@ def test_measures_every_metric_of_the_guard_on_every_set(measured):
                 value, low, high = found[key]
                 assert 0 <= low <= high <= 1 and 0 <= value <= 1
     assert measured["metrics"]["vae_loss"]["sets"]["fashion-mnist"]["auroc"][0] > 0.9
+    # A turned 6 that is read as 9 is no error: if it were, less than half would be read rightly.
+    assert measured["sets"]["half-turned"]["read_right"] > 0.5
     assert measured["sets"]["pendigits"]["read_right"] > 0.9 > measured["sets"]["inverted"]["read_right"]
 
 

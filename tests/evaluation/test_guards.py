@@ -35,14 +35,14 @@ def test_a_guard_is_measured_beside_pytorch_oods_detectors(task, monkeypatch):
     assert "Surprise" in text and "mean AUROC" in text
     theirs = [row["auroc"] for name, row in found["metrics"].items() if name.startswith(guards.THEIRS)]
     if find_spec("pytorch_ood"):
-        assert "pytorch-ood: KNN" in text and len(theirs) > 10 and ours["auroc"] > max(theirs)
+        assert "pytorch-ood: deep KNN" in text and len(theirs) > 10 and ours["auroc"] > max(theirs)
 
 
 def test_the_promise_of_the_default_rule_is_kept(task, monkeypatch):
     monkeypatch.setattr(guards, "DRAWN", 200)
-    monkeypatch.setattr(guards, "FEWEST_OTHERS", 200)
     guard = Guard.fit(task.classifier, task.train[0], task.test[0][:200])
-    assert guards.promise_kept(guard, task.test[0]) > 0.9
+    again = guards.redrawn(guard, task.test[0])
+    assert again["drawn"] == 200 and again["kept"] > 0.9 and 0 < again["fpr"] < guards.FPR
 
 
 def test_shapes_and_patches_are_the_same_each_time():
@@ -64,6 +64,8 @@ def test_a_fit_says_what_it_accepts_of_nonsense_and_warns_where_it_is_blind():
         guard = Guard.fit(dark, clothes.roll(1, 3), clothes, metrics=["confidence"])
     found = guard.self_test()
     assert found["upside-down"]["rule"] > 0.9 and set(found["black"]) == {"confidence", "rule"}
+    parts = Guard.fit(dark, clothes.roll(1, 3), clothes).self_test()["white"]
+    assert {"surprise", "knn", "early_layers", "exposure", "rule"} <= set(parts)
     assert {"noise", "structured-noise", "white", "inverted", "half-contrast", "shuffled", "mnist"} <= found.keys()
 
 
@@ -105,8 +107,53 @@ def test_a_retrained_classifier_keeps_the_nets(task, tmp_path):
         Guard.load(tmp_path / "again", classifier=retrained).inspect(test[0]).as_json()
         == again.inspect(test[0]).as_json()
     )
+    with pytest.raises(ValueError, match="fitted to a classifier that gives logits, and this one gives probabilities"):
+        guard.refit(nn.Sequential(retrained, nn.Softmax(1)), train, test)
+    with pytest.raises(ValueError, match="A world's nets were trained beside its own classifier"):
+        Guard.load().refit(retrained, train, test)
     with pytest.raises(ValueError, match="knows 6 classes, and this classifier 5"):
         guard.refit(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 5)), train, test)
+
+
+def test_features_of_a_function_stay_with_the_guard(task, tmp_path):
+    def features(images):
+        return images.mean((2, 3))
+
+    guard = Guard.fit(task.classifier, task.train[0], task.test[0], metrics=["knn"], features=features)
+    again = guard.refit(task.classifier, task.train[0], task.test[0])
+    assert np.array_equal(again.reference["knn"], guard.reference["knn"])
+    guard.save(tmp_path / "guard")
+    with pytest.raises(ValueError, match="features come from a function of yours"):
+        Guard.load(tmp_path / "guard", classifier=task.classifier)
+    back = Guard.load(tmp_path / "guard", classifier=task.classifier, features=features)
+    assert back.inspect(task.test[0][0]).as_json() == guard.inspect(task.test[0][0]).as_json()
+
+
+def test_any_of_several_metrics_keeps_the_promise_of_one(task):
+    guard = Guard.fit(task.classifier, task.train[0], task.test[0], metrics=["energy", "knn", "exposure"])
+    fresh = guard.score_table(guards.shapes(1000, 32, 5)[0].float() / 255)
+    assert guard.rule.decides == "any" and 0 < 1 - fresh["reliable"].mean() <= 0.05
+
+
+def test_labels_that_the_classifier_does_not_give_are_told(task):
+    images, labels = task.train
+    with pytest.warns(UserWarning, match="answers as labelled on .* of the training images only"):
+        Guard.fit(task.classifier, images, task.test[0], metrics=["knn"], labels=(labels + 1) % 6)
+
+
+def test_what_does_not_fit_is_said_before_it_is_scored(task):
+    guard = Guard.fit(task.classifier, task.train[0], task.test[0], metrics=["knn"])
+    images, labels = task.test[0].float() / 255, task.test[1]
+    for given, classes, message in [
+        (task.test[0], labels, "Divide these by 255"),
+        (255 * images, labels, "floats must lie from 0 to 1"),
+        (images[:, :1], labels, "do not fit; the guard was fitted to 3×32×32"),
+        (images, labels[:5], "labels must be 400 whole numbers"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            guard.selective_risk(given, classes)
+    with pytest.raises(ValueError, match="give a confidence"):
+        Guard.fit(task.classifier, task.train[0], task.test[0], by_class=True, confidence=None)
 
 
 def test_risk_of_what_is_answered(task):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from robust import EmptyImage, Guard, SeveralObjects
+from robust import EmptyImage, Guard, SeveralObjects, UnusableImage
 from robust.data import sheets
 from robust.data.examples import samples
 from robust.inputs.prepare import prepare
@@ -52,6 +52,58 @@ def test_digits_on_every_kind_of_paper_are_read_and_accepted(guard, kind):
     reports = [guard.inspect(photo if kind == "28×28" else jpeg(photo)) for _, photo in photos]
     right = sum(report.reliable and report.prediction == digit for (digit, _), report in zip(photos, reports))
     assert right >= 0.75 * len(photos)
+
+
+SHADOWS = {  # the kind of sheet, and which part of the picture lies in a shadow, by x and y from 0 to 1
+    "half of a sheet on a desk": ("on a desk", lambda x, y: y > 0.5),
+    "a hand from one side": ("plain paper", lambda x, y: (y > 0.45) & (abs(x - 0.5) < 0.2)),
+    "a corner": ("plain paper", lambda x, y: x + y < 0.35),
+}
+
+
+@pytest.mark.parametrize("name", SHADOWS)
+def test_shadows_that_cover_a_part_of_the_sheet(guard, name):
+    kind, is_shaded = SHADOWS[name]
+    right = 0
+    for digit, seed in [(digit, seed) for digit in STROKES for seed in range(4)]:
+        photo = np.asarray(sheets.photograph(kind, STROKES[digit], seed), np.float32)
+        y, x = np.mgrid[: len(photo), : len(photo)] / len(photo)
+        report = guard.inspect(np.uint8(photo * np.where(is_shaded(x, y), 0.55, 1)[..., None]))
+        right += report.reliable and report.prediction == digit
+    assert right >= 9
+
+
+def test_28_pixels_with_the_speckle_of_jpeg_or_noise_are_digits(guard):
+    noise = np.random.default_rng(0)
+    right, digits = 0, samples()["mnist_images"][:40, 0].numpy()
+    expected = [guard.inspect(digit).prediction for digit in digits]
+    for digit, label in zip(digits, expected):
+        buffer = io.BytesIO()
+        Image.fromarray(digit).save(buffer, "JPEG", quality=30)
+        grainy = np.uint8(np.clip(digit + noise.normal(0, 15, digit.shape), 0, 255))
+        reports = [guard.inspect(picture) for picture in (buffer.getvalue(), grainy)]
+        right += sum(report.reliable and report.prediction == label for report in reports)
+    assert right >= 56
+
+
+def test_an_empty_page_of_ruled_or_squared_paper_holds_no_digit():
+    for step in (40, 70):
+        page = Image.new("L", (500, 500), 230)
+        pen = ImageDraw.Draw(page)
+        for at in range(20, 500, step):
+            pen.line([(0, at), (500, at)], fill=120, width=2)
+        with pytest.raises(EmptyImage):
+            prepare(page)
+        for at in range(20, 500, step):
+            pen.line([(at, 0), (at, 500)], fill=120, width=2)
+        with pytest.raises(EmptyImage):
+            prepare(page)
+
+
+def test_a_page_of_writing_offers_no_digit_to_choose():
+    page = written(*((3, 20 + 60 * column, 20 + 70 * row) for row in range(5) for column in range(6)), tall=45)
+    with pytest.raises(UnusableImage, match="I see 30 things, and no digit that stands alone"):
+        prepare(page)
 
 
 def test_the_sheet_is_cut_out_and_straightened():

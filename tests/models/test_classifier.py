@@ -64,7 +64,7 @@ class Session:
 
     def run(self, outputs, feed):
         array = feed["pixels"]
-        assert array.dtype == np.float32
+        assert array.dtype == np.float32 and self.shape[0] in ("N", len(array))
         images = torch.from_numpy(array)
         return [self.lenet(images if self.shape[1] == 1 else images.movedim(3, 1)).detach().numpy()]
 
@@ -88,6 +88,10 @@ KINDS = {
     "Keras on torch": KerasOnTorch,
     "ONNX Runtime": lambda net: Session(net, ["N", 1, 28, 28]),
     "ONNX Runtime, channels last": lambda net: Session(net, ["N", 28, 28, 1]),
+    "ONNX Runtime, three at a time": lambda net: Session(net, [3, 1, 28, 28]),
+    "list of rows": lambda net: lambda images: [*net(images)],
+    "of arrays": lambda net: lambda array: net(torch.from_numpy(array.transpose(0, 3, 1, 2).copy())).detach().numpy(),
+    "double precision": lambda net: copy.deepcopy(net).double(),
 }
 
 
@@ -126,6 +130,39 @@ def test_what_the_output_is_can_be_said():
     assert not AnyClassifier.probe(shares, IMAGES, "logits").gives_probabilities
     with pytest.raises(UnfitOutput, match=r"gives shape \(200, 2, 5\) for 200 images"):
         AnyClassifier.probe(lambda images: images.flatten(1)[:, :10].unflatten(1, (2, 5)), IMAGES)
+
+
+def test_outputs_that_would_be_taken_for_something_else():
+    with pytest.raises(UnfitOutput, match="gives values from -.* which are no probabilities"):
+        AnyClassifier.probe(steady(lambda mean: torch.stack([mean, -mean], 1)), IMAGES, "probabilities")
+    with pytest.raises(UnfitOutput, match="gives per cents. Divide them by 100"):
+        AnyClassifier.probe(steady(lambda mean: 100 * torch.stack([mean, 1 - mean], 1)), IMAGES)
+    with pytest.raises(UnfitOutput, match="gives labels"):
+        AnyClassifier.probe(steady(lambda mean: (10 * mean).round()), IMAGES)
+
+
+def test_the_classes_of_labels_alone_are_taken_from_all_images():
+    class Rare:
+        def predict(self, rows):
+            return np.where(rows.sum(1) == 0, 7, np.where(rows.mean(1) > 0.13, 1, 0))
+
+    images = torch.cat([IMAGES, IMAGES, torch.zeros(1, 1, 28, 28)])
+    assert AnyClassifier.probe(Rare(), images).classes == [0, 1, 7]
+
+
+def test_a_layer_left_over_from_the_training_is_not_taken_for_the_last():
+    class WithAux(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.top, self.aux = nn.Linear(784, 4), nn.Linear(4, 3, bias=False), nn.Linear(4, 9)
+
+        def forward(self, images):
+            return self.top(self.body(images.flatten(1)))
+
+    torch.manual_seed(0)
+    classifier = AnyClassifier.probe(WithAux(), IMAGES)
+    assert classifier.head.out_features == 3 and classifier.features(IMAGES).shape == (200, 4)
+    assert AnyClassifier(WithAux(), **classifier.settings()).head.out_features == 3
 
 
 def test_the_callers_module_is_left_as_it_was_and_cannot_change_the_answers():
@@ -176,6 +213,18 @@ def test_features_may_be_named(lenet):
     given = AnyClassifier(lenet, features=lambda images: images.flatten(1)[:, :7])
     assert given.features(IMAGES).shape == (200, 7)
     assert AnyClassifier(lambda images: images).features(torch.rand(2, 3, 224, 224)).shape == (2, 3 * 32 * 32)
+
+
+def test_one_pass_serves_all_who_ask_for_a_batch_and_none_after_it_was_written_into(lenet):
+    classifier, passes = AnyClassifier(lenet), []
+    classifier.module.register_forward_hook(lambda *_: passes.append(1))
+    images = IMAGES[:8].clone()
+    with torch.no_grad():
+        logits, features = classifier(images), classifier.features(images)
+        assert classifier(images) is logits and len(passes) == 1
+        images.zero_()
+        assert not torch.equal(classifier.features(images), features)
+        assert torch.allclose(classifier(images), classifier.module(images), atol=1e-5)
 
 
 def test_threads_do_not_see_each_others_features(lenet):

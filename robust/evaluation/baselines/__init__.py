@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from robust.data.datasets import BATCH
 from robust.evaluation.baselines.combination import Combination
 from robust.evaluation.baselines.deep_svdd import DeepSVDD
 from robust.evaluation.baselines.dose import DoSE
@@ -17,7 +18,6 @@ from robust.evaluation.baselines.wgan_reconstruction import WGANReconstruction
 from robust.evaluation.baselines.which_way_up import WhichWayUp
 from robust.fitting import LARGEST_NET
 from robust.guard import Guard
-from robust.judge import BATCH
 from robust.metrics import Metric
 from robust.models.classifier import AnyClassifier
 from robust.models.store import load_net, read_manifest

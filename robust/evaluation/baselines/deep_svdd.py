@@ -24,13 +24,9 @@ class DeepSVDD(Metric):
 
     def __init__(self, training: Tensor):
         """`training` (N, channels, size, size) in [0, 1]."""
-        torch.manual_seed(0)
-        channels, size = training.shape[1:3]
-        self.net = nn.Sequential(
-            nn.Conv2d(channels, WIDTH, 5, padding=2, bias=False), nn.LeakyReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(WIDTH, 2 * WIDTH, 5, padding=2, bias=False), nn.LeakyReLU(), nn.MaxPool2d(2), nn.Flatten(),
-            nn.Linear(2 * WIDTH * (size // 4) ** 2, FEATURES, bias=False),
-        )  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.net = _net(*training.shape[1:3])
         with torch.no_grad():
             self.centre = torch.cat([self.net(part) for part in training.split(256)]).mean(0)
         train(self.net, lambda images: self.distances(images).mean(), training, EPOCHS, self.title, weight_decay=1e-6)
@@ -41,3 +37,11 @@ class DeepSVDD(Metric):
     @torch.inference_mode()
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
         return self.distances(images).double().numpy()
+
+
+def _net(channels: int, size: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(channels, WIDTH, 5, padding=2, bias=False), nn.LeakyReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(WIDTH, 2 * WIDTH, 5, padding=2, bias=False), nn.LeakyReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(2 * WIDTH * (size // 4) ** 2, FEATURES, bias=False),
+    )  # fmt: skip

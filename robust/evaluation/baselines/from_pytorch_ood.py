@@ -24,7 +24,7 @@ DETECTORS = (  # title, what it computes, its name in pytorch-ood, arguments
     ("Mahalanobis", "Mahalanobis distance to the nearest class mean in the features", "Mahalanobis", {}),
     ("relative Mahalanobis", "Mahalanobis distance less that to the mean of all classes", "RMD", {}),
     ("class Gaussians", "Likelihood of the features under one Gaussian for each class", "GMM", {}),
-    ("KNN", "Distance to the 50th nearest training image in the features, normalised", "KNN", {}),
+    ("deep KNN", "Distance to the 50th nearest training image in the features, normalised", "KNN", {}),
     ("NNGuide", "Energy, guided by the 10 nearest training images", "NNGuide", {}),
     ("ViM", "Energy against the features' part outside the training set's principal space", "ViM", {"d": None}),
     ("ReAct", "Energy after clipping features at their 90th percentile", "ReAct", {}),

@@ -28,8 +28,9 @@ class WhichWayUp(Metric):
 
     def __init__(self, training: Tensor):
         """`training` (N, channels, size, size) in [0, 1]."""
-        torch.manual_seed(0)
-        self.net = Verifier(training.shape[1], training.shape[2], classes=len(WAYS), width=8)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.net = Verifier(training.shape[1], training.shape[2], classes=len(WAYS), width=8)
         train(self.net, self._loss, training, EPOCHS, self.title)
 
     def _loss(self, images: Tensor) -> Tensor:
