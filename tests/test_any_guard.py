@@ -10,7 +10,7 @@ from robust import Guard
 from robust.cli import main
 from robust.data import datasets, image_sets
 from robust.data.examples import samples
-from robust.evaluation import detectors
+from robust.evaluation import detectors, figures
 from robust.serving.source import named_object
 
 PROJECT = """
@@ -86,7 +86,8 @@ def test_calibrate_takes_a_folder_of_pictures(run, project):
 def test_benchmarks_measure_what_it_has(run, monkeypatch):
     monkeypatch.setattr(datasets, "load", few)
     monkeypatch.setattr(image_sets, "PATTERN_COUNT", 20)
-    monkeypatch.setattr(detectors, "RESAMPLES", 5)
+    monkeypatch.setattr(figures, "RESAMPLES", 5)
+    monkeypatch.setattr(detectors, "NEAR", ("two-digits", "kmnist"))
     monkeypatch.setattr(detectors, "ALONE", 1)
     result = run("benchmark", "detectors", "--dataset", "fashion-mnist", "--images", "20", "--slow-images", "20")
     assert result.exit_code == 0, result.output

@@ -49,9 +49,12 @@ def forest():
     return RandomForestClassifier(10, random_state=0).fit(TRAIN.flatten(1).numpy() / 255, labels)
 
 
-@pytest.fixture(autouse=True)
-def few_images_by_black_box(monkeypatch):
-    monkeypatch.setattr(fitting, "BLACK_BOX_REFERENCE", 20)
+@pytest.fixture(autouse=True, scope="module")
+def few_images():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "BLACK_BOX_REFERENCE", 20)
+        patch.setattr(fitting, "COMPARED", 20)
+        yield
 
 
 EVERY = ("delta_z", "vae_loss", "surprise")
