@@ -225,7 +225,7 @@ def show_method(measured: dict) -> None:
     ]
     wrong = sets.get(WRONG_ANSWERS, {"images": 0, "read_right": 1.0})
     errors = round((1 - wrong["read_right"]) * wrong["images"])
-    left_out = measured["left_out"]
+    left_out, threads = measured["left_out"], f"{measured['threads']} thread{'s' * (measured['threads'] != 1)}"
     of_digits = default_guard().contents.dataset == "mnist"
     said = f"""
 - Thresholds refuse 5 % of {half:,} test images; every figure is taken on {other:,} others. FPR is the share of good
@@ -241,7 +241,7 @@ def show_method(measured: dict) -> None:
 - Baselines are fitted to the training set alone. *Which way up* learns from its images mirrored and turned, the verifier
   behind *Evidence* from its images spoilt in many ways, mirrored, joined and drawn over among them: there, neither is a
   stranger to what it is tested on.
-- Milliseconds an image: alone, the median; in a batch; the nets included, {measured["threads"]} threads. A combination
+- Milliseconds an image: alone, the median; in a batch; the nets included, {threads}. A combination
   takes what its parts take.
 - δz and likelihood regret score at most {measured["slow"]:,} images of the sets that the calibration has not scored.
 {f"- Left out, since the data was not there: {', '.join(left_out)}." if left_out else ""}
