@@ -57,7 +57,7 @@ FAR = 0.08  # longest side of an object, as a share of the picture's, below whic
 DARK = 70  # of 255: paper that wants more light
 FAINT = 25  # of 255: from ink to paper, below which the ink is faint
 CAMERA = 200  # pixels a side of what may come from a camera
-FAINTEST, SPECKLE = 60, 6  # of 255, and pixels: what has less of both is speckle
+SPECKLE_GREY, SPECKLE_SIZE = 60, 6  # of 255, and pixels: what has less of both is speckle
 DRAWN = 0.8  # share of the border that is of one and the same grey where a program has drawn the picture
 
 
@@ -259,7 +259,9 @@ def _extent(picture: np.ndarray) -> int:
     count, labels, boxes, _ = cv2.connectedComponentsWithStats((picture > 16).astype(np.uint8))
     strongest = np.zeros(count)
     np.maximum.at(strongest, labels, picture)
-    left, top, width, height, area = boxes[1:][(strongest[1:] > FAINTEST) | (boxes[1:, cv2.CC_STAT_AREA] >= SPECKLE)].T
+    left, top, width, height, area = boxes[1:][
+        (strongest[1:] > SPECKLE_GREY) | (boxes[1:, cv2.CC_STAT_AREA] >= SPECKLE_SIZE)
+    ].T
     if not len(area):
         return 0
     return int(max((left + width).max() - left.min(), (top + height).max() - top.min()))

@@ -29,6 +29,7 @@ UNSTEADY = (
     "The classifier answers the same images differently a second time, in a smaller batch: switch off dropout and "
     "whatever else is random or depends on the batch (evaluation mode)."
 )
+NO_LABELS = "Give its logits or probabilities, (N, classes), or an object with predict."
 HINT = "It must give logits or probabilities of shape (N, classes) for N images."
 
 Output = Literal["logits", "probabilities"]
@@ -331,11 +332,6 @@ class UnfitOutput(ValueError):
         super().__init__(f"The classifier {what}. {hint}")
 
 
-def _between_wholes(values: Tensor) -> bool:
-    """Whether some of the values (N,), such as one logit each, lie between whole numbers, as labels never do."""
-    return bool((values != values.round()).any())
-
-
 def same_answers(expected: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Which of N answers, as probabilities (N, classes), agree: bool (N,)."""
     if expected.shape != given.shape:
@@ -383,8 +379,8 @@ def _as_rows(output) -> Tensor:
         found = torch.as_tensor(output)
     except (TypeError, ValueError, RuntimeError):
         raise UnfitOutput(f"gives a {type(output).__name__}, which is no array of numbers") from None
-    if found.ndim == 1 and not (found.is_floating_point() and _between_wholes(found)):
-        raise UnfitOutput("gives labels", "Give its logits or probabilities, (N, classes), or an object with predict.")
+    if found.ndim == 1 and not found.is_floating_point():
+        raise UnfitOutput("gives labels", NO_LABELS)
     return found.float().cpu()
 
 
@@ -398,6 +394,9 @@ def _are_probabilities(outputs: Tensor, single: bool, said: Output | None) -> bo
         )
     if said is not None:
         return said == "probabilities"
+    # Of all the images together: a sigmoid may well be exactly 1 for one of them.
+    if single and bool((outputs == outputs.round()).all()):
+        raise UnfitOutput("gives labels", NO_LABELS)
     if not single and bool((outputs >= 0).all() and ((outputs.sum(1) - 100).abs() < 1).all()):
         raise UnfitOutput("gives per cents", "Divide them by 100.")
     if single or not shares:

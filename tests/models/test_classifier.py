@@ -141,6 +141,12 @@ def test_outputs_that_would_be_taken_for_something_else():
         AnyClassifier.probe(steady(lambda mean: (10 * mean).round()), IMAGES)
 
 
+def test_a_sigmoid_that_is_exactly_1_for_an_image_is_no_label():
+    classifier = AnyClassifier.probe(lambda images: (400 * (images.flatten(1).mean(1) - 0.13)).sigmoid(), IMAGES)
+    white = torch.ones(1, 1, 28, 28)
+    assert classifier.classifier(white) == 1 and classifier(white).argmax(1) == 1
+
+
 def test_the_classes_of_labels_alone_are_taken_from_all_images():
     class Rare:
         def predict(self, rows):
