@@ -17,6 +17,7 @@ KINDS = (
     "partly outside the picture",
     "scan with a white margin",
     "28×28",
+    "in a form",
 )
 PENS = {"black": (28, 28, 32), "blue": (38, 58, 158), "pencil": (105, 103, 106), "red": (170, 42, 48)}
 RULES = ((176, 196, 226), (150, 150, 152), (226, 160, 162))
@@ -30,8 +31,11 @@ def photograph(kind: str, strokes: list, seed: int) -> Image.Image:
     paper[:] = 255 * randomness.uniform(0.8, 0.98) * randomness.uniform(0.95, 1, 3)
     extent = randomness.uniform(0.3, 0.55) * SIDE
     middle = SIDE / 2 + randomness.uniform(-0.08, 0.08, 2) * SIDE
+    pen = randomness.uniform(0.017, 0.042) * SIDE
+    if kind == "in a form":
+        extent, pen = 0.22 * extent, 0.22 * pen
     _print_lines(paper, kind, middle, extent, randomness)
-    _write(paper, strokes, middle, extent, randomness)
+    _write(paper, strokes, middle, extent, pen, randomness)
     paper = cv2.GaussianBlur(paper, (0, 0), randomness.uniform(0.5, 1.5))
     paper *= _light(kind, randomness)[..., None]
     if kind in ("on a desk", "partly outside the picture"):
@@ -67,6 +71,21 @@ def _print_lines(paper: np.ndarray, kind: str, middle: np.ndarray, extent: float
     if kind == "on a line":
         below = middle[1] + randomness.uniform(0.5, 0.62) * extent
         _line(paper, (0, below), (SIDE, below + randomness.uniform(-8, 8)), grey, thickness)
+    if kind == "in a form":
+        _print_cells(paper, middle, extent / randomness.uniform(0.55, 0.8), grey, thickness, randomness)
+
+
+def _print_cells(paper: np.ndarray, middle: np.ndarray, cell: float, colour, thickness: int, randomness) -> None:
+    """Up to three rows of up to five cells, a little askew, one of which holds `middle`."""
+    counts = randomness.integers(1, [6, 4])
+    slope, corner = randomness.uniform(-0.02, 0.02), middle + randomness.uniform(-0.58, -0.42, 2) * cell
+    corner -= randomness.integers(0, counts) * cell
+    for axis in (0, 1):
+        for i in range(counts[axis] + 1):
+            ends = np.zeros((2, 2))
+            ends[:, axis], ends[1, 1 - axis] = i, counts[1 - axis]
+            ends = corner + cell * ends @ [[1, slope], [-slope, 1]]
+            _line(paper, *ends, colour, thickness)
 
 
 def _line(paper: np.ndarray, start, end, colour, thickness: int) -> None:
@@ -75,16 +94,15 @@ def _line(paper: np.ndarray, start, end, colour, thickness: int) -> None:
     cv2.line(paper, *ends, tuple(map(float, colour)), thickness, cv2.LINE_AA, shift=4)
 
 
-def _write(paper: np.ndarray, strokes: list, middle: np.ndarray, extent: float, randomness) -> None:
+def _write(paper: np.ndarray, strokes: list, middle: np.ndarray, extent: float, pen: float, randomness) -> None:
     points = np.concatenate([np.asarray(stroke, np.float64) for stroke in strokes])
     low, high = points.min(0), points.max(0)
     scale = extent / max(*(high - low), 1e-6)
     ink = np.array(list(PENS.values()))[randomness.integers(len(PENS))]
-    width = int(round(randomness.uniform(0.017, 0.042) * SIDE))
     for stroke in strokes:
         line = (np.asarray(stroke, np.float64) - (low + high) / 2) * scale + middle
         line = np.rint(16 * line).astype(np.int32)[:, None]
-        cv2.polylines(paper, [line], False, tuple(map(float, ink)), width, cv2.LINE_AA, shift=4)
+        cv2.polylines(paper, [line], False, tuple(map(float, ink)), round(pen), cv2.LINE_AA, shift=4)
 
 
 def _light(kind: str, randomness) -> np.ndarray:

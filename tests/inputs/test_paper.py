@@ -123,6 +123,22 @@ def test_ink_that_crosses_a_rule_stays_whole():
     assert (prepare(plain).pixels - prepare(ruled).pixels).abs().mean() < 0.01
 
 
+def test_a_foot_on_a_dashed_rule_and_a_stem_between_two_lines_are_no_lines(guard):
+    page = written((2, 120, 100))
+    pen = ImageDraw.Draw(page)
+    for x in range(0, 400, 22):
+        pen.line([(x, 238), (x + 12, 238)], fill=150, width=3)
+    assert guard.inspect(page).prediction == 2
+    page = Image.new("L", (400, 400), 225)
+    pen = ImageDraw.Draw(page)
+    for x in range(40, 341, 60):
+        pen.line([(x, 150), (x, 210)], fill=50, width=4)
+    pen.line([(40, 150), (340, 150)], fill=50, width=4)
+    pen.line([(40, 210), (340, 210)], fill=50, width=4)
+    pen.line([(178, 152), (163, 208)], fill=50, width=5)
+    assert guard.inspect(page).prediction == 1
+
+
 def test_a_bar_and_a_stem_are_no_lines():
     drawn = Image.new("L", (300, 300), 230)
     ImageDraw.Draw(drawn).line([(150, 20), (150, 280)], fill=40, width=8)
