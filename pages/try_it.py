@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import streamlit as st
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from pages.components.session.navigation import enter_through_app
 from pages.components.session.session import (
@@ -24,7 +24,7 @@ from pages.components.session.session import (
     set_title,
     words_for_html,
 )
-from pages.components.style.style import as_data_url, colour
+from pages.components.style.style import as_data_url
 from pages.components.views.blind_spot import show_blind_spot
 from pages.components.views.live_page import bound_words, counts, follow_lines, rates_in_words, show_link_tools
 from pages.components.views.metric_plot import metric_plot, show_presets
@@ -35,6 +35,7 @@ from pages.components.views.verdict import reason, show_verdict
 from pages.components.views.why import show_why
 from pages.components.widgets.camera import photograph
 from pages.components.widgets.gallery import gallery
+from pages.components.widgets.marked_picture import marked_picture
 from robust import Report, SeveralObjects, UnusableImage
 from robust.data.examples import OF_DATASET
 from robust.inputs.prepare import Prepared
@@ -232,24 +233,26 @@ def judge_alone(digit: bytes) -> Report:
 
 
 def picked_digit(several: SeveralObjects, picture_file: bytes) -> bytes | None:
-    """The picture with a box around each digit, and each digit to be clicked; the clicked one as a picture file."""
+    """The picture with a box around each digit, to be clicked; the clicked one as a picture file."""
     file = hashlib.sha256(picture_file).hexdigest()
     chosen = st.session_state.picked_digit[1] if st.session_state.get("picked_digit", ("",))[0] == file else None
     st.info(f"{several} Click the one to read.", icon=":material/filter_2:")
-    marked = several.picture.convert("RGB")
-    for box in several.boxes:
-        ImageDraw.Draw(marked).rectangle(box, outline=colour("reliable"), width=max(2, max(marked.size) // 150))
-    st.image(marked)
-    digits = [several.cut_out(i) for i in range(len(several.boxes))]
-    buttons = [(str(i), f"digit {i + 1}", as_data_url(digit.convert("RGB"))) for i, digit in enumerate(digits)]
-    picked = gallery("Digits in the picture", buttons, chosen, key="digits", version=file)
-    if picked and picked != chosen:
+    picked = marked_picture(
+        "Digits in the picture",
+        several.picture.convert("RGB"),
+        several.boxes,
+        guard_subject().noun,
+        chosen,
+        "digits",
+        file,
+    )
+    if picked is not None and picked != chosen:
         st.session_state.picked_digit = (file, picked)
         st.rerun()
     if chosen is None:
         return None
     buffer = io.BytesIO()
-    digits[int(chosen)].save(buffer, "PNG")
+    several.cut_out(chosen).save(buffer, "PNG")
     return buffer.getvalue()
 
 
