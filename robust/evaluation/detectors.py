@@ -34,6 +34,7 @@ from robust.evaluation.figures import (
     SEED,
     WRONG,
     changed_figures,
+    class_figures,
     drawn_figures,
     fpr_figures,
     main_figure,
@@ -57,6 +58,7 @@ DIGITS = ("pendigits", "qmnist", "usps")  # sets of digits by other hands
 # For a classifier of digits, near is what shares their strokes, and the rest is far (as in OpenOOD, Zhang et al. 2023).
 NEAR = ("omniglot", "omniglot-all", "emnist-letters", "kmnist", "glyphs", "two-digits")
 FEWEST_WRONG = 10  # wrong answers, to measure whether they are found
+CLASS_FIGURES = ("read_right", "refused_right", "misread")
 WRONG_ANSWERS = "wrong-answers"
 SLOW = (DeltaZ.name, "likelihood_regret")
 PAIRS = (  # metrics whose tail probabilities are multiplied
@@ -236,8 +238,14 @@ def measure(
     every, timed_images = [*in_order(guard, metrics, joined), *combined], good.images.images[:TOGETHER]
     costs = milliseconds(every, timed_images, predict(guard.classifier, timed_images))
     figures = {metric.name: metric_figures(metric, reference, good, found) for metric in tqdm(every, desc="figures")}
-    sheets, read_as = {}, {}
+    rule = next(metric for metric in every if metric.name == default_rule(guard))
+    sheets, read_as, classes = {}, {}, {}
     for name, one in found.items():
+        if one.kind == DRAWN:
+            judged = one.with_right(rule.name)
+            labels = one.images.labels[: len(judged)].numpy()
+            by_class = class_figures(reference.scores[rule.name], judged, labels, rule.refuses)
+            classes[name] = {"by_class": by_class}
         wrong = {metric.name: wrongly_judged(metric, reference, one)[:SHOWN] for metric in every}
         kept = np.unique(np.concatenate([*wrong.values()]))
         sheets[name], read_as[name] = one.images.images[kept], one.predictions[kept].tolist()
@@ -254,6 +262,7 @@ def measure(
         "sets": {
             name: {"title": set_title(name), "kind": one.kind, "images": len(one.right), "read_as": read_as[name]}
             | ({} if one.kind == NONSENSE else {"read_right": float(one.right.mean())})
+            | classes.get(name, {})
             | ({"near": guard.contents.dataset == "mnist" and name in NEAR} if one.kind == NONSENSE else {})
             for name, one in found.items()
         },
@@ -432,6 +441,8 @@ def _is_whole(measured: dict) -> bool:
     ]
     words += [one["title"] for one in sets.values()]
     near = [one["near"] for one in sets.values() if one["kind"] == NONSENSE]
+    classes = [shares for one in sets.values() if one["kind"] == DRAWN for shares in one["by_class"].values()]
+    figures += [[shares[key] for key in CLASS_FIGURES] for shares in classes]
     counts = [*measured["test_images"], *(measured[key] for key in ("slow", "threads", "resamples", "seed"))]
     return (
         names_files
@@ -473,7 +484,23 @@ def tables(measured: dict) -> list[Table]:
         Table(_conditions(measured), [*header, "ms alone", "ms in batches"], at_threshold),
         Table("Detectors: means, and AUROC of each", ["metric", *heads, *(found[n]["title"] for n in ranked)], free),
         Table("Detectors: what else is measured of those", ["metric", *(title for *_, title in rest)], others),
+        *class_tables(measured),
     ]
+
+
+def class_tables(measured: dict) -> list[Table]:
+    """What the guard's default rule costs on each class of every set of drawn digits."""
+    rule = measured["metrics"][measured["default_rule"]]["title"]
+    found = []
+    for one in measured["sets"].values():
+        if one["kind"] == DRAWN:
+            rows = [
+                [label, f"{shares['images']:,}", *(f"{shares[figure]:.1%}" for figure in CLASS_FIGURES)]
+                for label, shares in one["by_class"].items()
+            ]
+            words = ["read right", *(FIGURES[DRAWN][figure][0] for figure in CLASS_FIGURES[1:])]
+            found.append(Table(f"{one['title']} by class: {rule} at 5 % FPR", ["class", "images", *words], rows))
+    return found
 
 
 def _conditions(measured: dict) -> str:

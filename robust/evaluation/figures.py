@@ -79,6 +79,21 @@ def drawn_figures(reference: np.ndarray, images: np.ndarray, refuses: Side) -> l
     return [refused_right, (accepted & right).mean(), (accepted & ~right).mean()]
 
 
+def class_figures(
+    reference: np.ndarray, images: np.ndarray, labels: np.ndarray, refuses: Side
+) -> dict[str, dict[str, float]]:
+    """For each class of `labels` (N,), by its number: images, the share that is read right, and refused_right and misread
+    as in FIGURES. `images` as in `changed_figures`."""
+    found = {}
+    for label in np.unique(labels):
+        own = images[labels == label]
+        refused_right, _, misread = drawn_figures(reference, own, refuses)
+        read_right = float(own[:, 1].mean())
+        found[str(label)] = {"images": len(own), "read_right": read_right}
+        found[str(label)] |= {"refused_right": float(refused_right), "misread": float(misread)}
+    return found
+
+
 def wrong_figures(reference: np.ndarray, images: np.ndarray, refuses: Side) -> list[float]:
     """accepted and auroc, as in FIGURES. `images` as in `changed_figures`: right answers and wrong ones."""
     right = images[:, 1] == 1

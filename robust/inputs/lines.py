@@ -17,6 +17,7 @@ SAME = 18  # px: candidates whose ends are no farther apart, both together, are 
 FRAME = 4  # lines, such as a square of
 SMALL = 0.3  # of the picture: narrower frames are looked at closely
 SMALLEST_FRAME = 24  # px: smaller ones hold no digit
+PATCHES = 60  # that are looked at closely, the largest
 SPARSE = 0.6  # of its box: what fills more is no frame
 THICKEST_OF_CELL = 0.14  # of a small frame's shorter side: no line of it is thicker
 MOST = 400  # candidates that are looked at
@@ -74,8 +75,9 @@ def _without_small_frames(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Ink without small frames: boxes, cells of a form. Each connected patch of the mask is looked at as a picture of its
     own, in which the lines are long again."""
     _, _, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    ink = ink.copy()
-    for left, top, width, height, area in boxes[1:].tolist():
+    ink, inked = ink.copy(), np.where(mask, ink, 0)
+    largest = sorted(boxes[1:].tolist(), key=lambda box: box[2] * box[3], reverse=True)
+    for left, top, width, height, area in largest[:PATCHES]:
         small = width < SMALL * ink.shape[1] or height < SMALL * ink.shape[0]
         if not small or min(width, height) < SMALLEST_FRAME or area > SPARSE * width * height:
             continue
@@ -84,7 +86,7 @@ def _without_small_frames(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
         room = 2 * NEAR + round(GAP * max(width, height))
         up, left_of = (room if start > 1 else 0 for start in (top, left))
         down, right_of = (room if end < side - 1 else 0 for end, side in zip((top + height, left + width), ink.shape))
-        patch = cv2.copyMakeBorder(np.where(mask, ink, 0)[part], up, down, left_of, right_of, cv2.BORDER_CONSTANT)
+        patch = cv2.copyMakeBorder(inked[part], up, down, left_of, right_of, cv2.BORDER_CONSTANT)
         gone, _ = _printed(patch, THICKEST_OF_CELL * min(width, height))
         ink[part][gone[up : up + height, left_of : left_of + width]] = 0
     return ink

@@ -198,6 +198,10 @@ def test_measures_every_metric_of_the_guard_on_every_set(measured):
     # A turned 6 that is read as 9 is no error: if it were, less than half would be read rightly.
     assert measured["sets"]["half-turned"]["read_right"] > 0.5
     assert measured["sets"]["pendigits"]["read_right"] > 0.9 > measured["sets"]["inverted"]["read_right"]
+    classes = measured["sets"]["pendigits"]["by_class"]
+    errors = sum(shares["images"] * shares["misread"] for shares in classes.values())
+    assert sum(shares["images"] for shares in classes.values()) == measured["sets"]["pendigits"]["images"]
+    assert errors / 40 == pytest.approx(measured["metrics"]["surprise"]["sets"]["pendigits"]["misread"][0])
 
 
 def test_the_pictures_that_slip_through_are_kept(shipped, measured):
@@ -245,7 +249,7 @@ def test_the_calibrations_scores_are_taken_for_its_own_images_alone(world):
 
 def test_the_report_has_the_tables_where_the_file_is(shipped, measured):
     shown = as_text(tables(shipped))
-    assert "Detectors: means, and AUROC of each" in shown
+    assert "Detectors: means, and AUROC of each" in shown and "Drawn digits by class: Surprise" in shown
     assert all(metric["title"] in shown for metric in measured["metrics"].values())
     (shipped / detectors.FILE).unlink()
     assert "Detectors" not in as_text(tables(shipped))
