@@ -184,8 +184,9 @@ def answer(picture_file: bytes | None, picture: tuple[Prepared, Report] | None, 
         show_verdict(report, settings, message)
         if picture:
             show_pictures(picture[0])
-            if picture[0].hint and not report.reliable:
-                st.caption(f":material/lightbulb: {picture[0].hint}")
+            hint = None if report.reliable else picture[0].hint
+            if hint:
+                st.caption(f":material/lightbulb: {hint}")
             if numbers:
                 st.html(probability_bars(report.probabilities))
                 show_scores(report)

@@ -14,6 +14,9 @@ CLEAR = 0.2  # of the border: where more is inked, shadows are not explained
 SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
 ON_STEP = 0.1  # how far the ground steps up or down within 5 pixels at the edge of a shadow
 RESIDUE = 0.3  # of the ink: what is left of the edges of shadows is weaker
+BROAD = 0.1  # of the picture's shorter side: most pen strokes are thinner
+GLARE = 0.25  # of the squares of what is brighter than the page: glares have more in what is broad
+FAINTEST = 0.1  # of a glare's squares: ink has more
 THICKEST = 0.22  # of the picture's shorter side: no pen stroke is thicker, and no shadow thinner
 
 
@@ -32,6 +35,21 @@ def ink_on_ground(grey: np.ndarray, stepped: bool) -> tuple[np.ndarray, float] |
         if found is not None:
             return found
     return _bright_on_black(grey, surface, noise)
+
+
+def has_glare(grey: np.ndarray) -> bool:
+    """Whether something brighter and broader than strokes lies on the page, and dark strokes beside it: greys in [0, 1]."""
+    ground = _smooth_ground(grey)
+    if ground is None:
+        return False
+    surface, noise, _ = ground
+    difference = cv2.resize(grey - surface, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    difference[np.abs(difference) < max(3 * noise, 2 / 255)] = 0
+    bright, dark = np.maximum(difference, 0), np.maximum(-difference, 0)
+    kernel = np.ones((round(BROAD * min(dark.shape)) | 1,) * 2, np.uint8)
+    glare, broad = (np.square(cv2.morphologyEx(part, cv2.MORPH_OPEN, kernel)).sum() for part in (bright, dark))
+    ink = np.square(dark).sum()
+    return glare > GLARE * np.square(bright).sum() and ink > FAINTEST * glare and broad < 0.1 * ink
 
 
 def _smooth_ground(grey: np.ndarray) -> tuple[np.ndarray, float, float] | None:

@@ -74,14 +74,16 @@ def without_lines(ink: np.ndarray, noise: float) -> np.ndarray:
 def _without_small_frames(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Ink without small frames: boxes, cells of a form. Each connected patch of the mask is looked at as a picture of its
     own, in which the lines are long again."""
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    boxes = sorted(map(cv2.boundingRect, outlines), key=lambda box: box[2] * box[3], reverse=True)
     ink, inked = ink.copy(), np.where(mask, ink, 0)
-    largest = sorted(boxes[1:].tolist(), key=lambda box: box[2] * box[3], reverse=True)
-    for left, top, width, height, area in largest[:PATCHES]:
+    for left, top, width, height in boxes[:PATCHES]:
         small = width < SMALL * ink.shape[1] or height < SMALL * ink.shape[0]
-        if not small or min(width, height) < SMALLEST_FRAME or area > SPARSE * width * height:
+        if not small or min(width, height) < SMALLEST_FRAME:
             continue
         part = (slice(top, top + height), slice(left, left + width))
+        if mask[part].mean() > SPARSE:
+            continue
         # Room around it, for its outline is no edge of the picture, at which a line may end; but where it leaves the picture.
         room = 2 * NEAR + round(GAP * max(width, height))
         up, left_of = (room if start > 1 else 0 for start in (top, left))

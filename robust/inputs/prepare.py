@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps
 
 from robust.inputs.decode import SIDE, UnusableImage, open_image
-from robust.inputs.light import ink_on_ground
+from robust.inputs.light import has_glare, ink_on_ground
 from robust.inputs.lines import without_lines
 from robust.inputs.objects import Box, EmptyImage, alone, is_cut_off, objects, patches, strongest
 from robust.inputs.pen import redrawn
@@ -62,18 +62,27 @@ DRAWN = 0.8  # share of the border that is of one and the same grey where a prog
 
 
 @dataclass(frozen=True)
+class _Found:
+    """An object's ink (H, W), its box, whether the edge of the picture cuts it off, and the steps on the way to it."""
+
+    ink: np.ndarray
+    box: Box
+    cut_off: bool
+    stages: list[tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
 class Prepared:
     """pixels: float32 (channels, size, size) in [0, 1]; picture: what was given, at most 560 px a side; stages: name and
     array of each step on the way, in order.
 
-    The pictures of the steps are only made when somebody looks at them: batches do not. hint: what would make a better
-    picture, one sentence, if anything.
+    The pictures of the steps and the hint are only made when somebody looks at them: batches do not.
     """
 
     pixels: torch.Tensor
     picture: Image.Image
     stages: list[tuple[str, np.ndarray]]
-    hint: str | None = None
+    _found: _Found | None = None
 
     @property
     def original(self) -> Image.Image:
@@ -84,6 +93,11 @@ class Prepared:
     def steps(self) -> list[tuple[str, Image.Image]]:
         """Each step of the pipeline and what the picture looked like after it."""
         return [(name, _shown(array)) for name, array in self.stages]
+
+    @property
+    def hint(self) -> str | None:
+        """What would make a better picture, one sentence, if anything."""
+        return _hint(self._found) if self._found else None
 
 
 def prepare(
@@ -129,17 +143,7 @@ def prepare(
     pixels = place(ink, found.box, size, 1 if found.cut_off else ink_share)
     cut = ink[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
     stages = [*found.stages, ("Cut out", cut), (name, pixels)]
-    return Prepared(torch.from_numpy(pixels)[None], picture, stages, None if small else _hint(found))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """An object's ink (H, W), its box, whether the edge of the picture cuts it off, and the steps on the way to it."""
-
-    ink: np.ndarray
-    box: Box
-    cut_off: bool
-    stages: list[tuple[str, np.ndarray]]
+    return Prepared(torch.from_numpy(pixels)[None], picture, stages, None if small else found)
 
 
 def _hint(found: _Found) -> str | None:
@@ -158,6 +162,8 @@ def _hint(found: _Found) -> str | None:
         return "The picture is dark: more light would help."
     if abs(paper - ink) < FAINT:
         return "The ink hardly differs from the paper: a darker pen, or more light, would help."
+    if has_glare(np.float32(shades) / 255):
+        return "Something bright lies on the paper, a reflection perhaps: turn the paper away from the light."
     return None
 
 

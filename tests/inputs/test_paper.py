@@ -227,6 +227,13 @@ def on_paper(scale: float, ink: int = 30, paper: int = 220) -> Image.Image:
     return page
 
 
+def with_glare(page: Image.Image) -> Image.Image:
+    y, x = np.mgrid[: page.height, : page.width]
+    spot = np.exp(-((x - 300) ** 2 + (y - 120) ** 2) / 80**2)
+    grey = 0.7 * np.asarray(page, np.float32)
+    return Image.fromarray(np.uint8(grey + (250 - grey) * 0.9 * spot))
+
+
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
@@ -234,6 +241,7 @@ def on_paper(scale: float, ink: int = 30, paper: int = 220) -> Image.Image:
         (on_paper(0.06), "move closer"),
         (on_paper(0.5, ink=15, paper=60), "more light would help"),
         (on_paper(0.5, ink=200), "a darker pen"),
+        (with_glare(written((2, 120, 100))), "a reflection"),
     ],
 )
 def test_a_hint_says_what_would_make_a_better_picture(picture, words):
