@@ -16,6 +16,7 @@ ON_STEP = 0.1  # how far the ground steps up or down within 5 pixels at the edge
 RESIDUE = 0.3  # of the ink: what is left of the edges of shadows is weaker
 BROAD = 0.1  # of the picture's shorter side: most pen strokes are thinner
 GLARE = 0.25  # of the squares of what is brighter than the page: glares have more in what is broad
+STROKES = 0.1  # of the squares of what is darker: strokes have less in what is broad
 FAINTEST = 0.1  # of a glare's squares: ink has more
 THICKEST = 0.22  # of the picture's shorter side: no pen stroke is thicker, and no shadow thinner
 
@@ -49,7 +50,7 @@ def has_glare(grey: np.ndarray) -> bool:
     kernel = np.ones((round(BROAD * min(dark.shape)) | 1,) * 2, np.uint8)
     glare, broad = (np.square(cv2.morphologyEx(part, cv2.MORPH_OPEN, kernel)).sum() for part in (bright, dark))
     ink = np.square(dark).sum()
-    return glare > GLARE * np.square(bright).sum() and ink > FAINTEST * glare and broad < 0.1 * ink
+    return glare > GLARE * np.square(bright).sum() and ink > FAINTEST * glare and broad < STROKES * ink
 
 
 def _smooth_ground(grey: np.ndarray) -> tuple[np.ndarray, float, float] | None:

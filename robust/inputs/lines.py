@@ -22,9 +22,9 @@ SPARSE = 0.6  # of its box: what fills more is no frame
 THICKEST_OF_CELL = 0.14  # of a small frame's shorter side: no line of it is thicker
 MOST = 400  # candidates that are looked at
 GAP = 0.03  # of the longer side: a break in a line, and how near to the edge it must come
-BEYOND = 0.12  # of a line: by so much it may seem to go on beyond the last one it crosses, where ink lies behind it
-PARALLEL = 0.12  # by how much less the slopes of lines of one direction differ, also where they converge far away
 CORNER = 0.012  # likewise: how near to a corner
+BEYOND = 0.12  # of a line: by so much it may seem to go on beyond the last one it crosses, where ink lies behind it
+PARALLEL = 0.12  # lines of one direction differ in slope by less, also where the page is seen from the side
 ALIKE = 1.7  # lines of one frame differ in thickness and strength by no more than this factor
 SOFT = 1.5  # px: and in thickness by as much more, since their edges are soft
 
@@ -219,12 +219,11 @@ def _held(run: Run, width: int, crossing: list[Run], longest: int) -> Run | None
 
 def _mark(gone: np.ndarray, ink: np.ndarray, across: np.ndarray, run: Run) -> None:
     """Mark a line's pixels, save where it is thicker or darker than elsewhere: there ink crosses it."""
-    reach = run.reach
-    x = np.arange(run.start, run.end)
-    y = np.clip(run.course[x] + np.arange(-reach, reach + 1)[:, None], 0, len(ink) - 1)
+    x, beside = np.arange(run.start, run.end), np.arange(-run.reach, run.reach + 1)[:, None]
+    y = np.clip(run.course[x] + beside, 0, len(ink) - 1)
     thickness = across[y, x]
     alike = (thickness > 0) & (thickness <= ALIKE * run.thickness + SOFT) & (ink[y, x] <= ALIKE * run.ink)
     # Of several in one column the nearest alone is the line: a 2's foot may lie beside it.
     apart = np.cumsum(~alike, 0)
-    nearest = np.where(alike, np.abs(np.arange(-reach, reach + 1))[:, None], 2 * reach).argmin(0)
+    nearest = np.where(alike, np.abs(beside), 2 * run.reach).argmin(0)
     gone[y, x] |= alike & (apart == apart[nearest, np.arange(len(x))])

@@ -7,6 +7,7 @@ photo, step by step: the sheet, the light on it, the lines printed on it, the di
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -94,7 +95,7 @@ class Prepared:
         """Each step of the pipeline and what the picture looked like after it."""
         return [(name, _shown(array)) for name, array in self.stages]
 
-    @property
+    @cached_property
     def hint(self) -> str | None:
         """What would make a better picture, one sentence, if anything."""
         return _hint(self._found) if self._found else None
