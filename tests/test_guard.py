@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from robust import DamagedWorld, EmptyImage, Guard, NotReliableClassification
 from robust.data.augment import augment
@@ -56,6 +56,17 @@ def test_refuses_nonsense_of_any_size_anywhere(guard, name, side, left, top):
     report = guard.inspect(page)
     assert not report.verdicts["vae_loss"].reliable
     assert not report.verdicts["delta_z"].reliable
+
+
+@pytest.mark.parametrize("name", ["Chicken", "Falafel", "Painted chicken", "Painted falafels"])
+def test_a_half_of_a_thing_is_refused_its_body_is_no_shadow(guard, name):
+    picture = EXAMPLES[name]().convert("RGB")
+    width, height = picture.size
+    across, down = width // 2, height // 2
+    for box in ((0, 0, width, down), (0, down, width, height), (0, 0, across, height), (across, 0, width, height)):
+        for half in (picture.crop(box), ImageOps.mirror(picture.crop(box).reduce(2))):
+            report = guard.inspect(half)
+            assert not any(verdict.reliable for verdict in report.verdicts.values()), (name, box)
 
 
 def test_same_scores_from_array_tensor_picture_and_file(guard, tmp_path):

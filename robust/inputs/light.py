@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 
 TOLERANCE = 0.06  # a pixel this near the fitted ground belongs to it
-FRAME, PAGE = (
-    0.15,
-    0.4,
-)  # the border is a frame where its grey has less of the picture than this, another more than that
+# The border is a frame where its grey has less of the picture than the first, another grey more than the second.
+FRAME, PAGE = 0.15, 0.4
 SHARE = 0.25  # with less of the border explained than this, the picture has no ground
 EVEN = 0.95  # share of the border that a smooth ground explains in even light
 CLEAR = 0.2  # of the border: where more is inked, shadows are not explained
 SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
+HUE = 0.1  # a shadow, that of the sun under a blue sky too, changes no colour's share of the light by more
+FLAT = 0.9  # of the border's pixels are like the next one only where a program has drawn the picture
 ON_STEP = 0.1  # how far the ground steps up or down within 5 pixels at the edge of a shadow
 RESIDUE = 0.3  # of the ink: what is left of the edges of shadows is weaker
 BROAD = 0.1  # of the picture's shorter side: most pen strokes are thinner
@@ -21,17 +21,18 @@ FAINTEST = 0.1  # of a glare's squares: ink has more
 THICKEST = 0.22  # of the picture's shorter side: no pen stroke is thicker, and no shadow thinner
 
 
-def ink_on_ground(grey: np.ndarray, stepped: bool) -> tuple[np.ndarray, float] | None:
+def ink_on_ground(grey: np.ndarray, stepped: bool, page: np.ndarray) -> tuple[np.ndarray, float] | None:
     """Greys in [0, 1] to ink in [0, 1], bright on black, and its noise (standard deviation).
 
-    stepped: the ink is pen strokes, so that what is thicker is light or shade with edges. None if the picture has no
-    ground: what it shows fills the frame.
+    stepped: the ink is pen strokes, so that what is thicker is light or shade with edges. page: the picture itself,
+    (H, W) or (H, W, 3), uint8: its colours tell a shadow from a thing. None if the picture has no ground: what it shows
+    fills the frame.
     """
     ground = _smooth_ground(grey)
     if ground is None:
         return None
     surface, noise, explained = ground
-    if stepped and _is_shaded(grey, surface, explained):
+    if stepped and explained < EVEN and _is_shaded(grey, surface, page):
         found = _stepped_ground(grey)
         if found is not None:
             return found
@@ -91,10 +92,9 @@ def _smooth_ground(grey: np.ndarray) -> tuple[np.ndarray, float, float] | None:
     return along_y[:, None] + along_x + np.outer(twist * y, x), noise, share
 
 
-def _is_shaded(grey: np.ndarray, surface: np.ndarray, explained: float) -> bool:
-    """Whether light or shade with edges lies on the border: much that the ground does not explain, and not as ink."""
-    if explained >= EVEN:
-        return False
+def _is_shaded(grey: np.ndarray, surface: np.ndarray, page: np.ndarray) -> bool:
+    """Whether light or shade with edges lies on the border: much that the ground does not explain, and neither as dark as
+    ink nor of another colour or drawn, as the body of a thing is that goes on beyond the picture."""
     edge = max(2, round(0.03 * min(grey.shape)))
     inside = (slice(edge, -edge),) * 2
     border = np.ones(grey.shape, bool)
@@ -102,7 +102,16 @@ def _is_shaded(grey: np.ndarray, surface: np.ndarray, explained: float) -> bool:
     values, ground = grey[border], surface[border]
     other = np.abs(values - ground) > TOLERANCE
     dark, bright = np.minimum(values, ground)[other], np.maximum(values, ground)[other]
-    return other.any() and np.median(dark / np.maximum(bright, 1e-3)) > SHADE
+    if not other.any() or np.median(dark / np.maximum(bright, 1e-3)) < SHADE:
+        return False
+    sides = grey[0], grey[-1], grey[:, 0], grey[:, -1]
+    if np.mean(np.concatenate([side[1:] == side[:-1] for side in sides])) > FLAT:
+        return False
+    if page.ndim == 2 or other.all():
+        return True
+    colours = page[border].astype(np.float32) + 1
+    shares = colours / colours.sum(axis=1, keepdims=True)
+    return np.abs(np.median(shares[other], axis=0) - np.median(shares[~other], axis=0)).max() < HUE
 
 
 def _quadratic_terms(y: np.ndarray, x: np.ndarray) -> np.ndarray:

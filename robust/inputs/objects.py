@@ -17,10 +17,8 @@ LIKE_HEIGHT, LIKE_INK = 0.6, 0.3  # of the largest object's: what has both is an
 FLAT, WIDE = 0.12, 0.7  # a line under the object: its height, of its width; its width, of the object's
 INNER = 0.1  # of the most ink: an object with more that lies inside the picture goes before one that touches its edge
 
-AT_EDGE, THICK = (
-    0.5,
-    0.24,
-)  # of the longest side: what is in touch with the picture's edge for longer, and thicker, is cut off
+# Of the longest side: what is in touch with the picture's edge for longer, and thicker, is cut off.
+AT_EDGE, THICK = 0.4, 0.24
 
 Box = tuple[float, float, float, float]  # top, bottom, left, right in pixels
 

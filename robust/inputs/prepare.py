@@ -186,7 +186,7 @@ def _find_object(
     shades = _grey(page)
     grey = shades.astype(np.float32) / 255
     stages = [("Greyscale", shades)]
-    ground = ink_on_ground(grey, stepped=strokes)
+    ground = ink_on_ground(grey, strokes, np.asarray(page))
     if ground is None:  # the picture fills its frame: all of it is the object
         return _Found(grey, (0, grey.shape[0], 0, grey.shape[1]), False, [*stages, ("Ink", grey)])
     ink, noise = ground
