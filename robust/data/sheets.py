@@ -18,9 +18,16 @@ KINDS = (
     "scan with a white margin",
     "28×28",
     "in a form",
+    "on a tablecloth",
+    "on a desk, half in the shade",
+    "folded",
+    "held by a finger",
+    "yellow marker",
 )
 PENS = {"black": (28, 28, 32), "blue": (38, 58, 158), "pencil": (105, 103, 106), "red": (170, 42, 48)}
 RULES = ((176, 196, 226), (150, 150, 152), (226, 160, 162))
+YELLOW, SKIN = (250, 236, 70), (205, 150, 120)
+ON_DESK = ("on a desk", "partly outside the picture", "on a tablecloth", "on a desk, half in the shade")
 DESKS = ((104, 72, 46), (66, 66, 70), (156, 126, 92), (36, 40, 46))
 
 
@@ -35,11 +42,18 @@ def photograph(kind: str, strokes: list, seed: int) -> Image.Image:
     if kind == "in a form":
         extent, pen = 0.22 * extent, 0.22 * pen
     _print_lines(paper, kind, middle, extent, randomness)
-    _write(paper, strokes, middle, extent, pen, randomness)
+    ink = np.array(list(PENS.values()))[randomness.integers(len(PENS))]
+    if kind == "yellow marker":
+        ink, pen = YELLOW, 0.11 * extent
+    _write(paper, strokes, middle, extent, pen, ink)
     paper = cv2.GaussianBlur(paper, (0, 0), randomness.uniform(0.5, 1.5))
     paper *= _light(kind, randomness)[..., None]
-    if kind in ("on a desk", "partly outside the picture"):
+    if kind in ON_DESK:
         paper = _lay_on_desk(paper, kind, randomness)
+    if kind == "on a desk, half in the shade":
+        paper *= _shadow(len(paper), randomness)[..., None]
+    if kind == "held by a finger":
+        paper = _with_finger(paper, randomness)
     if kind == "scan with a white margin":
         paper *= randomness.uniform(0.7, 0.85)
     if kind == "dim photo":
@@ -94,11 +108,10 @@ def _line(paper: np.ndarray, start, end, colour, thickness: int) -> None:
     cv2.line(paper, *ends, tuple(map(float, colour)), thickness, cv2.LINE_AA, shift=4)
 
 
-def _write(paper: np.ndarray, strokes: list, middle: np.ndarray, extent: float, pen: float, randomness) -> None:
+def _write(paper: np.ndarray, strokes: list, middle: np.ndarray, extent: float, pen: float, ink) -> None:
     points = np.concatenate([np.asarray(stroke, np.float64) for stroke in strokes])
     low, high = points.min(0), points.max(0)
     scale = extent / max(*(high - low), 1e-6)
-    ink = np.array(list(PENS.values()))[randomness.integers(len(PENS))]
     for stroke in strokes:
         line = (np.asarray(stroke, np.float64) - (low + high) / 2) * scale + middle
         line = np.rint(16 * line).astype(np.int32)[:, None]
@@ -106,16 +119,36 @@ def _write(paper: np.ndarray, strokes: list, middle: np.ndarray, extent: float, 
 
 
 def _light(kind: str, randomness) -> np.ndarray:
-    """How bright each place of the sheet is: light from one side, and perhaps the shadow of something near."""
+    """How bright each place of the sheet is: light from one side, and perhaps the shadow of something near, or folds."""
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
     slope = randomness.uniform(-0.14, 0.14, 2)
     light = 1 + slope[0] * x + slope[1] * y
     if kind == "hard shadow":
-        angle = randomness.uniform(0, 2 * np.pi)
-        shaded = np.cos(angle) * x + np.sin(angle) * y > randomness.uniform(-0.3, 0.3)
-        edge = cv2.GaussianBlur(shaded.astype(np.float32), (0, 0), randomness.uniform(1, 12))
-        light *= 1 - randomness.uniform(0.3, 0.55) * edge
+        light *= _shadow(SIDE, randomness)
+    if kind == "folded":
+        for _ in range(randomness.integers(1, 4)):
+            across = (x, y)[randomness.integers(2)] + randomness.uniform(-0.6, 0.6)
+            light *= 1 - randomness.uniform(0.05, 0.15) * (across > 0) * np.exp(-np.abs(across) / 0.6)
+            light *= 1 - 0.1 * np.exp(-np.abs(across) * SIDE / 6)  # the crease itself
     return light
+
+
+def _shadow(side: int, randomness) -> np.ndarray:
+    """What a shadow across a picture leaves of the light, its edge hard or soft."""
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].astype(np.float32)
+    angle = randomness.uniform(0, 2 * np.pi)
+    shaded = np.cos(angle) * x + np.sin(angle) * y > randomness.uniform(-0.3, 0.3)
+    edge = cv2.GaussianBlur(shaded.astype(np.float32), (0, 0), randomness.uniform(1, 12))
+    return 1 - randomness.uniform(0.3, 0.55) * edge
+
+
+def _with_finger(paper: np.ndarray, randomness) -> np.ndarray:
+    """A finger that reaches into the picture from one of its sides."""
+    covered, at = np.zeros((SIDE, SIDE), np.float32), randomness.uniform(0.15, 0.85) * SIDE
+    tip = (int(at + randomness.uniform(-60, 60)), int(randomness.uniform(0.06, 0.14) * SIDE))
+    cv2.line(covered, (int(at), -60), tip, 1, int(randomness.uniform(0.08, 0.13) * SIDE), cv2.LINE_AA)
+    covered = cv2.GaussianBlur(np.rot90(covered, randomness.integers(4)), (0, 0), 2)[..., None]
+    return paper * (1 - covered) + np.array(SKIN, np.float32) * randomness.uniform(0.5, 1.05) * covered
 
 
 def _lay_on_desk(paper: np.ndarray, kind: str, randomness) -> np.ndarray:
@@ -123,6 +156,10 @@ def _lay_on_desk(paper: np.ndarray, kind: str, randomness) -> np.ndarray:
     side = int(1.2 * SIDE)
     grain = randomness.normal(0, 6, (side, 1, 1)) + randomness.normal(0, 3, (side, side, 1))
     desk = (np.array(DESKS[randomness.integers(len(DESKS))]) + grain).astype(np.float32)
+    if kind == "on a tablecloth":
+        square = int(randomness.uniform(0.03, 0.06) * side)
+        odd = (np.add.outer(np.arange(side) // square, np.arange(side) // square) % 2).astype(bool)
+        desk[odd] = (230, 225, 218)
     angle, half = np.radians(randomness.uniform(-12, 12)), randomness.uniform(0.28, 0.42) * side
     corners = (
         half

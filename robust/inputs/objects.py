@@ -10,12 +10,19 @@ from robust.inputs.decode import UnusableImage
 
 MIN_CONTRAST = 0.06  # ink fainter than this (of black to white) is a blank page
 INK_LEVEL = 0.12  # share of the strongest ink from which a pixel surely is ink
+GHOST, BESIDE = (
+    0.25,
+    0.015,
+)  # of the strongest ink, and of the picture's longer side: pens leave no weaker ink farther off
+MUCH = 0.2  # of all ink: what is paler and more than that is no ghost
 SPECK_SHARE = 0.02  # ink patches with less than this share of the largest patch's ink are dirt
 APART = 0.12  # of the tallest patch's height: patches nearer to each other than this are one object
 FAR = 0.35  # likewise: small patches farther from the object than this are not part of it
 LIKE_HEIGHT, LIKE_INK = 0.6, 0.3  # of the largest object's: what has both is another one
 FLAT, WIDE = 0.12, 0.7  # a line under the object: its height, of its width; its width, of the object's
 INNER = 0.1  # of the most ink: an object with more that lies inside the picture goes before one that touches its edge
+
+FINGER = 1.6  # times a pen's width: fingers that hold the paper are thicker
 
 # Of the longest side: what is in touch with the picture's edge for longer, and thicker, is cut off.
 AT_EDGE, THICK = 0.4, 0.24
@@ -98,6 +105,17 @@ def strongest(ink: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(ink / most, 1), blurred > INK_LEVEL * most
 
 
+def without_ghosts(ink: np.ndarray, strong: np.ndarray) -> np.ndarray:
+    """The mask `strong` (H, W) without what is faint and not at the edge of stronger ink: folds, edges of shadows, grain.
+
+    All of it stays where that would be much: the pale body of a thing.
+    """
+    radius = round(BESIDE * max(ink.shape))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    near = strong & (cv2.dilate((strong & (ink > GHOST)).astype(np.uint8), kernel) > 0)
+    return near if ink[near].sum() > (1 - MUCH) * ink[strong].sum() else strong
+
+
 def patches(strong: np.ndarray, ink: np.ndarray) -> tuple[np.ndarray, list[Patch]]:
     """Each pixel's label (H, W), and the connected patches of the mask, less those with hardly any ink."""
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(strong.astype(np.uint8), ltype=cv2.CV_32S)
@@ -110,10 +128,12 @@ def patches(strong: np.ndarray, ink: np.ndarray) -> tuple[np.ndarray, list[Patch
     return labels, found
 
 
-def objects(found: list[Patch], shape: tuple[int, int]) -> list[Patch]:
-    """The object that the patches show, or several of like size, from left to right and then down."""
+def objects(found: list[Patch], labels: np.ndarray) -> list[Patch]:
+    """The object that the patches show, or several of like size, from left to right and then down; labels (H, W) as of
+    `patches`."""
+    shape = labels.shape
     largest = max(found, key=lambda patch: patch.ink)
-    found = [patch for patch in found if not patch.underlines(largest)]
+    found = _without_fingers([patch for patch in found if not patch.underlines(largest)], labels)
     near = APART * max(patch.height for patch in found)
     groups: list[Patch] = []
     for patch in found:
@@ -132,6 +152,18 @@ def objects(found: list[Patch], shape: tuple[int, int]) -> list[Patch]:
         if other is not main and not (inner and other.touches_edge(shape)) and main.distance(other) < FAR * main.height:
             main = main.joined(other)
     return [main]
+
+
+def _without_fingers(found: list[Patch], labels: np.ndarray) -> list[Patch]:
+    """Without what reaches into the picture near an object, and is too thick to be a stroke of the same pen."""
+    reaching = [patch for patch in found if patch.touches_edge(labels.shape)]
+    most = max(patch.ink for patch in found)
+    inner = [patch for patch in found if patch not in reaching and patch.ink > INNER * most]
+    if not reaching or not inner:
+        return found
+    pen = thickness(np.isin(labels, max(inner, key=lambda patch: patch.ink).labels))
+    fingers = [patch for patch in reaching if thickness(np.isin(labels, patch.labels)) > FINGER * pen]
+    return [patch for patch in found if patch not in fingers]
 
 
 def alone(ink: np.ndarray, strong: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, Box]:

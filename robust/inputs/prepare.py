@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from robust.inputs.decode import SIDE, UnusableImage, open_image
 from robust.inputs.light import has_glare, ink_on_ground
 from robust.inputs.lines import without_lines
-from robust.inputs.objects import Box, EmptyImage, alone, is_cut_off, objects, patches, strongest
+from robust.inputs.objects import Box, EmptyImage, alone, is_cut_off, objects, patches, strongest, without_ghosts
 from robust.inputs.pen import redrawn
 from robust.inputs.placing import middle, place
 from robust.inputs.sheet import cut_to_sheet
@@ -138,7 +138,14 @@ def prepare(
         else picture
     )
     sheet = cut_to_sheet(np.asarray(page)) if strokes and not small else None
-    found = _find_object(page, sheet, box, strokes, small)
+    try:
+        found = _find_object(page, sheet, box, strokes, small)
+    except EmptyImage:
+        if page.mode != "RGB":
+            raise
+        # A yellow pen on white is bright in all but one colour.
+        darkest, sheet = [None if given is None else np.asarray(given).min(axis=2) for given in (page, sheet)]
+        found = _find_object(Image.fromarray(darkest), sheet, box, strokes, small)
     (top, bottom, left, right), ink = found.box, found.ink
     # A thing that the picture shows in part fills the frame, as it filled the picture.
     pixels = place(ink, found.box, size, 1 if found.cut_off else ink_share)
@@ -193,11 +200,14 @@ def _find_object(
     if strokes:
         ink = without_lines(ink, noise)
     ink, strong = strongest(ink, noise)
+    drawn = _is_drawn(shades)
+    if strokes and not drawn:
+        strong = without_ghosts(ink, strong)
     labels, found = patches(strong, ink)
     if box is not None:
         found = [patch for patch in found if patch.inside(box)]
     elif strokes:
-        found = objects(found, strong.shape)
+        found = objects(found, labels)
         if len(found) > MOST:
             raise UnusableImage(f"I see {len(found)} things, and no digit that stands alone: move closer to one.")
         if len(found) > 1:
@@ -208,7 +218,7 @@ def _find_object(
     if strokes and box != EVERYWHERE:
         cut_off = is_cut_off(sure, extent)
         if not cut_off:
-            ink, extent = redrawn(ink, sure, extent, small, drawn=_is_drawn(shades))
+            ink, extent = redrawn(ink, sure, extent, small, drawn)
     return _Found(ink, extent, cut_off, [*stages, ("Ink", ink)])
 
 

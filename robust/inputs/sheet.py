@@ -1,5 +1,7 @@
 """The sheet of paper in a picture: where it is, and the picture cut to it and straightened, without desk or margin."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -13,6 +15,7 @@ BARE = 0.8  # share of a sheet without ink
 STEP = 18  # of 255: how far the ground beside each side of a sheet must differ from it
 SHADE = 0.42  # what lies in a shadow keeps at least this share of its light
 HUE = 0.06  # a shadow changes no colour's share of the light by more
+PATTERN = 0.08  # of the picture: the squares of a tablecloth, and what is between the lines of a newspaper, are smaller
 TRIM = 0.012  # of the sheet, cut off each side: edges are soft and paper curls
 
 
@@ -62,22 +65,44 @@ def _corners(picture: np.ndarray) -> np.ndarray | None:
         return None
     scale = min(1, LOOKED_AT / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    best, found = 0.0, None
     small = small if small.ndim == 3 else cv2.merge([small] * 3)
     red, green, blue = cv2.split(small)
     # White paper differs from dark desks in one of them, from brown ones in both.
     darkest, brightest = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
-    for channel in (darkest, brightest) if cv2.absdiff(brightest, darkest).max() > STEP else (darkest,):
-        bare = _without_ink(channel)
+    is_coloured = cv2.absdiff(brightest, darkest).max() > STEP
+    found = _sheet(small, (darkest, brightest) if is_coloured else (darkest,), _without_ink)
+    if found is None and is_coloured:  # in the shade paper is darker than a desk in the light, but as white as before
+        found = _sheet(small, (_whiteness(darkest, brightest),), _without_ink)
+    if found is None:  # a desk with a pattern or print; between two rules lies no sheet, so all of it must show
+        found = _sheet(_without_pattern(small), (darkest,), _without_pattern, whole=True)
+    return None if found is None else _four_corners(found) / scale
+
+
+def _sheet(
+    picture: np.ndarray, channels: tuple[np.ndarray, ...], cleaned: Callable, whole: bool = False
+) -> np.ndarray | None:
+    """The outline of the sheet that stands out most in one of the channels; None for no sheet. whole: all of it shows."""
+    best, found = 0.0, None
+    for channel in channels:
+        bare = cleaned(channel)
         for threshold in _thresholds(bare):
-            outline = _outline((bare > threshold).astype(np.uint8))
+            outline = _outline((bare > threshold).astype(np.uint8), whole)
             if outline is not None and _is_bare(outline, (channel > threshold).astype(np.uint8)):
-                contrast = _contrast(outline, small, bare)
+                contrast = _contrast(outline, picture, bare)
                 if contrast > best:
                     best, found = contrast, outline
-    if found is None:
-        return None
-    return _four_corners(found) / scale
+    return found
+
+
+def _whiteness(darkest: np.ndarray, brightest: np.ndarray) -> np.ndarray:
+    """The darkest colour's share of the brightest, of 255: no shadow changes it much."""
+    return cv2.divide(darkest, brightest, scale=255)
+
+
+def _without_pattern(channel: np.ndarray) -> np.ndarray:
+    """Without what is bright and smaller than any sheet; the dark things on the sheet grow."""
+    side = round(PATTERN * max(channel.shape[:2])) | 1
+    return cv2.morphologyEx(channel, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
 
 
 def _without_ink(channel: np.ndarray) -> np.ndarray:
@@ -99,12 +124,16 @@ def _thresholds(bare: np.ndarray) -> list[float]:
     ]
 
 
-def _outline(mask: np.ndarray) -> np.ndarray | None:
-    """The largest bright patch's outline as a polygon (N, 2) with few corners; None if it is not convex."""
+def _outline(mask: np.ndarray, whole: bool) -> np.ndarray | None:
+    """The largest bright patch's outline as a polygon (N, 2) with few corners; None if it is not convex, or leaves the
+    picture though all of it should show."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return None
     contour = max(contours, key=cv2.contourArea)
+    left, top, width, height = cv2.boundingRect(contour)
+    if whole and (min(left, top) == 0 or left + width == mask.shape[1] or top + height == mask.shape[0]):
+        return None
     hull = cv2.convexHull(contour)
     area = cv2.contourArea(hull)
     if not MIN_AREA < area / mask.size < MAX_AREA or cv2.contourArea(contour) < SOLID * area:
