@@ -23,6 +23,7 @@ KINDS = (
     "folded",
     "held by a finger",
     "yellow marker",
+    "held up in a room",
 )
 PENS = {"black": (28, 28, 32), "blue": (38, 58, 158), "pencil": (105, 103, 106), "red": (170, 42, 48)}
 RULES = ((176, 196, 226), (150, 150, 152), (226, 160, 162))
@@ -54,6 +55,8 @@ def photograph(kind: str, strokes: list, seed: int) -> Image.Image:
         paper *= _shadow(len(paper), randomness)[..., None]
     if kind == "held by a finger":
         paper = _with_finger(paper, randomness)
+    if kind == "held up in a room":
+        paper = _hold_up(paper, randomness)
     if kind == "scan with a white margin":
         paper *= randomness.uniform(0.7, 0.85)
     if kind == "dim photo":
@@ -151,6 +154,36 @@ def _with_finger(paper: np.ndarray, randomness) -> np.ndarray:
     return paper * (1 - covered) + np.array(SKIN, np.float32) * randomness.uniform(0.5, 1.05) * covered
 
 
+def _hold_up(paper: np.ndarray, randomness) -> np.ndarray:
+    """The sheet in the hands of somebody who sits in a room of many things."""
+    room = np.empty_like(paper)
+    room[:] = randomness.uniform(90, 200) * randomness.uniform(0.8, 1, 3)
+    for _ in range(randomness.integers(6, 16)):
+        corner, size = randomness.uniform(0, SIDE, 2), randomness.uniform(0.05, 0.3, 2) * SIDE
+        colour = tuple(map(float, randomness.uniform(20, 190, 3)))
+        cv2.rectangle(room, np.int32(corner), np.int32(corner + size), colour, -1)
+    skin = tuple(map(float, np.array(SKIN) * randomness.uniform(0.5, 1)))
+    head = np.array([0.5 + randomness.uniform(-0.15, 0.15), 0.25]) * SIDE
+    shirt = tuple(map(float, randomness.uniform(20, 190, 3)))
+    cv2.ellipse(room, np.int32([head[0], SIDE]), np.int32([0.35 * SIDE, 0.45 * SIDE]), 0, 180, 360, shirt, -1)
+    cv2.ellipse(room, np.int32(head), np.int32([0.1 * SIDE, 0.14 * SIDE]), 0, 0, 360, skin, -1)
+    room = cv2.GaussianBlur(room, (0, 0), randomness.uniform(2, 5))
+    half, turn = randomness.uniform(0.2, 0.38) * SIDE, np.radians(randomness.uniform(-9, 9))
+    square = half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    corners = square @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+    corners += SIDE / 2 + randomness.uniform(-0.06, 0.06, 2) * SIDE + randomness.uniform(-0.01, 0.01, (4, 2)) * SIDE
+    room = _laid(paper, corners, room)
+    for upper, lower in ((0, 3), (1, 2)):  # a hand on the left and one on the right
+        share = randomness.uniform(0.4, 0.7)
+        rim = (1 - share) * corners[upper] + share * corners[lower]
+        inwards = (corners.mean(0) - rim) / np.hypot(*(corners.mean(0) - rim))
+        for finger in range(-randomness.integers(0, 3), 1):
+            at = rim + (0, 0.14 * half * finger)
+            ends = at - 0.35 * half * inwards, at + randomness.uniform(0.1, 0.2) * half * inwards
+            cv2.line(room, *np.int32(ends), skin, int(0.1 * half), cv2.LINE_AA)
+    return room
+
+
 def _lay_on_desk(paper: np.ndarray, kind: str, randomness) -> np.ndarray:
     """The sheet, turned and seen a little from the side, before a desk with a grain."""
     side = int(1.2 * SIDE)
@@ -172,7 +205,13 @@ def _lay_on_desk(paper: np.ndarray, kind: str, randomness) -> np.ndarray:
     corners += side / 2 + randomness.uniform(-0.03, 0.03, (4, 2)) * side
     if kind == "partly outside the picture":
         corners[:, randomness.integers(2)] += randomness.choice([-1, 1]) * (side / 2 - 0.75 * half)
+    return _laid(paper, corners, desk)
+
+
+def _laid(paper: np.ndarray, corners: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """The sheet between four corners (x, y) on a ground (side, side, 3)."""
+    side = len(ground)
     sheet = np.float32([[0, 0], [SIDE, 0], [SIDE, SIDE], [0, SIDE]])
     matrix = cv2.getPerspectiveTransform(sheet, corners.astype(np.float32))
     seen = cv2.warpPerspective(np.ones((SIDE, SIDE), np.float32), matrix, (side, side))[..., None]
-    return desk * (1 - seen) + cv2.warpPerspective(paper, matrix, (side, side)) * seen
+    return ground * (1 - seen) + cv2.warpPerspective(paper, matrix, (side, side)) * seen

@@ -8,6 +8,7 @@ TOLERANCE = 0.06  # a pixel this near the fitted ground belongs to it
 FRAME, PAGE = 0.15, 0.4
 SHARE = 0.25  # with less of the border explained than this, the picture has no ground
 EVEN = 0.95  # share of the border that a smooth ground explains in even light
+MOST = 0.8  # likewise, that a page explains which goes on beyond the picture
 CLEAR = 0.2  # of the border: where more is inked, shadows are not explained
 SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
 HUE = 0.1  # a shadow, that of the sun under a blue sky too, changes no colour's share of the light by more
@@ -38,6 +39,12 @@ def ink_on_ground(grey: np.ndarray, stepped: bool, page: np.ndarray) -> tuple[np
         if found is not None:
             return found
     return _bright_on_black(grey, surface, noise)
+
+
+def page(grey: np.ndarray) -> np.ndarray | None:
+    """The grey of an empty page (H, W) that goes on beyond the picture, greys in [0, 1]; None if it does not."""
+    ground = _smooth_ground(grey)
+    return None if ground is None or ground[2] < MOST else ground[0]
 
 
 def has_glare(grey: np.ndarray) -> bool:

@@ -128,12 +128,13 @@ def patches(strong: np.ndarray, ink: np.ndarray) -> tuple[np.ndarray, list[Patch
     return labels, found
 
 
-def objects(found: list[Patch], labels: np.ndarray) -> list[Patch]:
+def objects(found: list[Patch], labels: np.ndarray, held: bool) -> list[Patch]:
     """The object that the patches show, or several of like size, from left to right and then down; labels (H, W) as of
-    `patches`."""
+    `patches`. held: in somebody's hands, so that fingers may be of any width."""
     shape = labels.shape
     largest = max(found, key=lambda patch: patch.ink)
-    found = _without_fingers([patch for patch in found if not patch.underlines(largest)], labels)
+    found = [patch for patch in found if patch is largest or not patch.underlines(largest)]
+    found = _without_fingers(found, labels, 0 if held else FINGER)
     near = APART * max(patch.height for patch in found)
     groups: list[Patch] = []
     for patch in found:
@@ -154,15 +155,15 @@ def objects(found: list[Patch], labels: np.ndarray) -> list[Patch]:
     return [main]
 
 
-def _without_fingers(found: list[Patch], labels: np.ndarray) -> list[Patch]:
-    """Without what reaches into the picture near an object, and is too thick to be a stroke of the same pen."""
+def _without_fingers(found: list[Patch], labels: np.ndarray, width: float) -> list[Patch]:
+    """Without what reaches into the picture and is thicker than `width` times the strokes of the pen."""
     reaching = [patch for patch in found if patch.touches_edge(labels.shape)]
     most = max(patch.ink for patch in found)
     inner = [patch for patch in found if patch not in reaching and patch.ink > INNER * most]
     if not reaching or not inner:
         return found
     pen = thickness(np.isin(labels, max(inner, key=lambda patch: patch.ink).labels))
-    fingers = [patch for patch in reaching if thickness(np.isin(labels, patch.labels)) > FINGER * pen]
+    fingers = [patch for patch in reaching if thickness(np.isin(labels, patch.labels)) > width * pen]
     return [patch for patch in found if patch not in fingers]
 
 

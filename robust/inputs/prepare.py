@@ -20,7 +20,7 @@ from robust.inputs.lines import without_lines
 from robust.inputs.objects import Box, EmptyImage, alone, is_cut_off, objects, patches, strongest, without_ghosts
 from robust.inputs.pen import redrawn
 from robust.inputs.placing import middle, place
-from robust.inputs.sheet import cut_to_sheet
+from robust.inputs.sheet import cut_to_sheet, cut_to_things
 
 INK_SHARE = 20 / 28  # MNIST: the longest side of the ink, as a share of the frame
 EVERYWHERE = (0, 0, SIDE, SIDE)  # the box of any picture
@@ -137,15 +137,7 @@ def prepare(
         if small
         else picture
     )
-    sheet = cut_to_sheet(np.asarray(page)) if strokes and not small else None
-    try:
-        found = _find_object(page, sheet, box, strokes, small)
-    except EmptyImage:
-        if page.mode != "RGB":
-            raise
-        # A yellow pen on white is bright in all but one colour.
-        darkest, sheet = [None if given is None else np.asarray(given).min(axis=2) for given in (page, sheet)]
-        found = _find_object(Image.fromarray(darkest), sheet, box, strokes, small)
+    found = _find_object(page, box, strokes, small)
     (top, bottom, left, right), ink = found.box, found.ink
     # A thing that the picture shows in part fills the frame, as it filled the picture.
     pixels = place(ink, found.box, size, 1 if found.cut_off else ink_share)
@@ -175,22 +167,70 @@ def _hint(found: _Found) -> str | None:
     return None
 
 
-def _find_object(
+def _find_object(page: Image.Image, box: tuple[int, int, int, int] | None, strokes: bool, small: bool) -> _Found:
+    """The object on the sheet in a picture or, where there is none or no ink on it, in all of the picture."""
+    if not strokes or small:
+        return _on_page(page, box, strokes, small)
+    sheet = cut_to_sheet(np.asarray(page))
+    if sheet is not None:
+        found = _on_sheet(sheet, box, held=False)
+        return found or _on_page(page, box, strokes, small)
+    several = None
+    for thing in [] if _is_drawn(_grey(page)) else cut_to_things(np.asarray(page)):
+        try:
+            found = _on_sheet(thing, None, held=True)
+        except SeveralObjects as refusal:
+            several = several or (thing, refusal)
+            continue
+        except UnusableImage:  # print, say: not what was held up
+            continue
+        if found and not _touches(found.box, found.ink.shape):  # but what holds it does
+            return found
+    if several is None:
+        return _on_page(page, box, strokes, small)
+    thing, refusal = several
+    if box is None:
+        raise refusal
+    return _on_sheet(thing, box, held=True) or _on_page(page, box, strokes, small)
+
+
+def _on_sheet(sheet: np.ndarray, box: tuple[int, int, int, int] | None, held: bool) -> _Found | None:
+    """The object on a sheet; None for one without ink."""
+    try:
+        found = _on_page(Image.fromarray(sheet), box, strokes=True, small=False, held=held)
+    except EmptyImage:
+        return None
+    return replace(found, stages=[("Sheet", sheet), *found.stages]) if (found.ink > 0.5).mean() < FULL else None
+
+
+def _touches(box: Box, shape: tuple[int, int]) -> bool:
+    """Whether a box reaches the edge of a picture."""
+    top, bottom, left, right = box
+    return min(top, left, shape[0] - bottom, shape[1] - right) < 2
+
+
+def _on_page(
+    page: Image.Image, box: tuple[int, int, int, int] | None, strokes: bool, small: bool, held: bool = False
+) -> _Found:
+    """The object in all of a picture; held: which shows a sheet in somebody's hands, and no more."""
+    try:
+        return _in_grey(_grey(page), page, box, strokes, small, held)
+    except EmptyImage:
+        if page.mode != "RGB" or not strokes:
+            raise
+        # A yellow pen on white is bright in all but one colour.
+        return _in_grey(np.asarray(page).min(axis=2), page, box, strokes, small, held)
+
+
+def _in_grey(
+    shades: np.ndarray,
     page: Image.Image,
-    sheet: np.ndarray | None,
     box: tuple[int, int, int, int] | None,
     strokes: bool,
     small: bool,
+    held: bool,
 ) -> _Found:
-    """The object in a picture or, where there is ink on it, on the sheet in it."""
-    if sheet is not None:
-        try:
-            found = _find_object(Image.fromarray(sheet), None, box, strokes, small)
-            if (found.ink > 0.5).mean() < FULL:
-                return replace(found, stages=[("Sheet", sheet), *found.stages])
-        except EmptyImage:
-            pass
-    shades = _grey(page)
+    """The object in greys (H, W), uint8, of a page."""
     grey = shades.astype(np.float32) / 255
     stages = [("Greyscale", shades)]
     ground = ink_on_ground(grey, strokes, np.asarray(page))
@@ -206,8 +246,10 @@ def _find_object(
     labels, found = patches(strong, ink)
     if box is not None:
         found = [patch for patch in found if patch.inside(box)]
+        if not found:
+            raise EmptyImage
     elif strokes:
-        found = objects(found, labels)
+        found = objects(found, labels, held)
         if len(found) > MOST:
             raise UnusableImage(f"I see {len(found)} things, and no digit that stands alone: move closer to one.")
         if len(found) > 1:

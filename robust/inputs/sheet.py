@@ -1,21 +1,27 @@
 """The sheet of paper in a picture: where it is, and the picture cut to it and straightened, without desk or margin."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import cv2
 import numpy as np
+
+from robust.inputs.light import page
 
 LOOKED_AT = 200  # px: a sheet's outline shows in a small picture as well
 SMALLEST = 100  # px: in smaller pictures nobody looks for a sheet
 MIN_SIDE = 64  # px: smaller "sheets" are objects
 MIN_AREA, MAX_AREA = 0.1, 0.97  # of the picture
+MIN_AREA_WHOLE = 0.04  # likewise, for a sheet all of which shows
 PLAIN = 6  # of 255: a margin added by a program differs by no more, save for JPEG's traces
 SOLID = 0.9  # share of its hull that a sheet fills
 BARE = 0.8  # share of a sheet without ink
+FREE, HELD = 0.95, 0.85  # share of a sheet's rim without ink, or without fingers
 STEP = 18  # of 255: how far the ground beside each side of a sheet must differ from it
 SHADE = 0.42  # what lies in a shadow keeps at least this share of its light
 HUE = 0.06  # a shadow changes no colour's share of the light by more
-PATTERN = 0.08  # of the picture: the squares of a tablecloth, and what is between the lines of a newspaper, are smaller
+PATTERNS = 0.04, 0.08  # of the picture: keys, print, and the squares of a tablecloth are smaller
+MOST_THINGS = 3  # that are looked at where no sheet is found
 TRIM = 0.012  # of the sheet, cut off each side: edges are soft and paper curls
 
 
@@ -59,39 +65,79 @@ def _inside_margin(picture: np.ndarray) -> np.ndarray | None:
     return picture[top + trim : bottom - trim, left + trim : right - trim]
 
 
+def cut_to_things(picture: np.ndarray) -> list[np.ndarray]:
+    """What may be a sheet among other things, in somebody's hands or on a desk with a pattern, cut out and straightened as
+    above: the bright quadrilaterals all of which show, the most likely first. For pictures in which `cut_to_sheet` finds
+    none."""
+    if min(picture.shape[:2]) < SMALLEST:
+        return []
+    small, scale = _scaled(picture)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    ground, channels = page(grey), _channels(small)
+    found = _sheets(small, channels, _without_ink, whole=True)
+    for size in PATTERNS:
+        cleaned = partial(_without_pattern, size=size)
+        found += _sheets(cleaned(small), channels[:1], cleaned, whole=True)
+    found.sort(key=lambda rated: -rated[0])
+    chosen: list[np.ndarray] = []
+    for _, outline in found:
+        middle = tuple(map(float, outline.mean(0)))
+        if ground is not None and _lies_on(outline, np.abs(grey - ground)):
+            continue
+        if not any(cv2.pointPolygonTest(other, middle, False) > 0 for other in chosen):
+            chosen.append(outline)
+    cut = [_straightened(picture, _four_corners(outline) / scale) for outline in chosen[:MOST_THINGS]]
+    return [thing for thing in cut if thing is not None]
+
+
 def _corners(picture: np.ndarray) -> np.ndarray | None:
     """The corners (4, 2) of a bright sheet as x, y in pixels, clockwise from the top left one; None for no sheet."""
     if min(picture.shape[:2]) < SMALLEST:
         return None
+    small, scale = _scaled(picture)
+    channels = _channels(small)
+    found = _sheets(small, channels, _without_ink)
+    if not found and len(channels) > 1:  # in the shade paper is darker than a desk in the light, but as white as before
+        found = _sheets(small, (_whiteness(*channels),), _without_ink)
+    return _four_corners(max(found, key=lambda rated: rated[0])[1]) / scale if found else None
+
+
+def _scaled(picture: np.ndarray) -> tuple[np.ndarray, float]:
+    """A picture as large as is looked at, (H, W, 3), and its scale."""
     scale = min(1, LOOKED_AT / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    small = small if small.ndim == 3 else cv2.merge([small] * 3)
-    red, green, blue = cv2.split(small)
-    # White paper differs from dark desks in one of them, from brown ones in both.
+    return small if small.ndim == 3 else cv2.merge([small] * 3), scale
+
+
+def _channels(picture: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The darkest of each pixel's colours and, unless it is grey, the brightest: white paper differs from dark desks in one
+    of them, from brown ones in both."""
+    red, green, blue = cv2.split(picture)
     darkest, brightest = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
-    is_coloured = cv2.absdiff(brightest, darkest).max() > STEP
-    found = _sheet(small, (darkest, brightest) if is_coloured else (darkest,), _without_ink)
-    if found is None and is_coloured:  # in the shade paper is darker than a desk in the light, but as white as before
-        found = _sheet(small, (_whiteness(darkest, brightest),), _without_ink)
-    if found is None:  # a desk with a pattern or print; between two rules lies no sheet, so all of it must show
-        found = _sheet(_without_pattern(small), (darkest,), _without_pattern, whole=True)
-    return None if found is None else _four_corners(found) / scale
+    return (darkest, brightest) if cv2.absdiff(brightest, darkest).max() > STEP else (darkest,)
 
 
-def _sheet(
+def _sheets(
     picture: np.ndarray, channels: tuple[np.ndarray, ...], cleaned: Callable, whole: bool = False
-) -> np.ndarray | None:
-    """The outline of the sheet that stands out most in one of the channels; None for no sheet. whole: all of it shows."""
-    best, found = 0.0, None
+) -> list[tuple[float, np.ndarray]]:
+    """The outlines of possible sheets in the channels, and how far each stands out. whole: all of a sheet shows, perhaps
+    among other bright things, and in somebody's hands; of two the larger is likelier, of which the other may be a part."""
+    found = []
     for channel in channels:
         bare = cleaned(channel)
-        for threshold in _thresholds(bare):
-            outline = _outline((bare > threshold).astype(np.uint8), whole)
-            if outline is not None and _is_bare(outline, (channel > threshold).astype(np.uint8)):
-                contrast = _contrast(outline, picture, bare)
-                if contrast > best:
-                    best, found = contrast, outline
+        for threshold in _levels(bare) if whole else _thresholds(bare):
+            for outline in _outlines((bare > threshold).astype(np.uint8), whole):
+                if _is_bare(outline, (channel > threshold).astype(np.uint8), HELD if whole else FREE):
+                    contrast = _contrast(outline, picture, bare, whole)
+                    if contrast > 0:
+                        found.append((contrast * cv2.contourArea(outline) if whole else contrast, outline))
     return found
+
+
+def _lies_on(outline: np.ndarray, difference: np.ndarray) -> bool:
+    """Whether what lies in an outline differs as little from the page as that itself: the inside of a square, say."""
+    inside = cv2.fillConvexPoly(np.zeros(difference.shape, np.uint8), np.rint(outline).astype(np.int32), 1)
+    return not inside.any() or np.median(difference[inside > 0]) < STEP / 255
 
 
 def _whiteness(darkest: np.ndarray, brightest: np.ndarray) -> np.ndarray:
@@ -99,9 +145,9 @@ def _whiteness(darkest: np.ndarray, brightest: np.ndarray) -> np.ndarray:
     return cv2.divide(darkest, brightest, scale=255)
 
 
-def _without_pattern(channel: np.ndarray) -> np.ndarray:
-    """Without what is bright and smaller than any sheet; the dark things on the sheet grow."""
-    side = round(PATTERN * max(channel.shape[:2])) | 1
+def _without_pattern(channel: np.ndarray, size: float) -> np.ndarray:
+    """Without what is bright and smaller than that share of the picture; the dark things on the sheet grow."""
+    side = round(size * max(channel.shape[:2])) | 1
     return cv2.morphologyEx(channel, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
 
 
@@ -124,19 +170,36 @@ def _thresholds(bare: np.ndarray) -> list[float]:
     ]
 
 
-def _outline(mask: np.ndarray, whole: bool) -> np.ndarray | None:
-    """The largest bright patch's outline as a polygon (N, 2) with few corners; None if it is not convex, or leaves the
-    picture though all of it should show."""
+def _levels(bare: np.ndarray) -> np.ndarray:
+    """Levels between the darkest and the brightest greys, for pictures of many things."""
+    low, high = np.percentile(bare, [2, 98])
+    return np.arange(low + STEP / 2, high, STEP)
+
+
+def _outlines(mask: np.ndarray, whole: bool) -> Iterator[np.ndarray]:
+    """The outline of the largest bright patch or, if all of the sheet shows, of each that is large, as polygons (N, 2)
+    with few corners; of those that are convex."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not contours:
-        return None
-    contour = max(contours, key=cv2.contourArea)
-    left, top, width, height = cv2.boundingRect(contour)
-    if whole and (min(left, top) == 0 or left + width == mask.shape[1] or top + height == mask.shape[0]):
-        return None
+    if not whole and contours:
+        contours = [max(contours, key=cv2.contourArea)]
+    for contour in contours:
+        if whole and _leaves(cv2.boundingRect(contour), mask.shape):
+            continue
+        outline = _outline(contour, (MIN_AREA_WHOLE if whole else MIN_AREA) * mask.size, MAX_AREA * mask.size)
+        if outline is not None:
+            yield outline
+
+
+def _leaves(box: tuple[int, int, int, int], shape: tuple[int, int]) -> bool:
+    left, top, width, height = box
+    return min(left, top) == 0 or left + width == shape[1] or top + height == shape[0]
+
+
+def _outline(contour: np.ndarray, least: float, most: float) -> np.ndarray | None:
+    """A contour as a polygon (N, 2) with few corners; None if it is not convex, or not between the two areas."""
     hull = cv2.convexHull(contour)
     area = cv2.contourArea(hull)
-    if not MIN_AREA < area / mask.size < MAX_AREA or cv2.contourArea(contour) < SOLID * area:
+    if not least < area < most or cv2.contourArea(contour) < SOLID * area:
         return None
     polygon = cv2.approxPolyDP(hull, 0.025 * cv2.arcLength(hull, True), True)[:, 0]
     if not 4 <= len(polygon) <= 6 or cv2.contourArea(polygon) < SOLID * area:
@@ -163,15 +226,15 @@ def _fitted(polygon: np.ndarray, contour: np.ndarray) -> np.ndarray:
     return np.roll(corners[:, :2] / corners[:, 2:], 1, 0).astype(np.float32)
 
 
-def _is_bare(outline: np.ndarray, bright: np.ndarray) -> bool:
-    """Whether what lies in an outline is bright but for a little ink, and all along its sides: a thick 8 is not."""
+def _is_bare(outline: np.ndarray, bright: np.ndarray, sides: float) -> bool:
+    """Whether what lies in an outline is bright but for a little ink, and so much along its sides: a thick 8 is not."""
     inside = cv2.fillConvexPoly(np.zeros_like(bright), np.rint(outline).astype(np.int32), 1)
     core = cv2.erode(inside, np.ones((3, 3), np.uint8), iterations=3, borderValue=1)
     ring = core > cv2.erode(core, np.ones((3, 3), np.uint8), iterations=3, borderValue=1)
-    return core.any() and ring.any() and bright[core > 0].mean() > BARE and bright[ring].mean() > 0.95
+    return core.any() and ring.any() and bright[core > 0].mean() > BARE and bright[ring].mean() > sides
 
 
-def _contrast(outline: np.ndarray, picture: np.ndarray, bare: np.ndarray) -> float:
+def _contrast(outline: np.ndarray, picture: np.ndarray, bare: np.ndarray, whole: bool) -> float:
     """How far the ground differs from the sheet along the side where it differs least, of 255; 0 for no sheet."""
     height, width = bare.shape
     sides = list(zip(outline, np.roll(outline, -1, 0)))
@@ -192,7 +255,7 @@ def _contrast(outline: np.ndarray, picture: np.ndarray, bare: np.ndarray) -> flo
         shaded.append(outer.sum() > SHADE * inner.sum() and hue < HUE)
     # Where one side could be the edge of a shadow and others could not, the sheet goes on beyond it. The edge of a shadow
     # runs through the whole picture: one or two sides that could be its edge are no sheet.
-    if any(shaded) and (len(seen) < 3 or not all(shaded)):
+    if not whole and any(shaded) and (len(seen) < 3 or not all(shaded)):
         return 0
     return min(steps) if min(steps) >= STEP else 0
 

@@ -114,7 +114,8 @@ def test_the_sheet_is_cut_out_and_straightened():
     sheet = np.asarray(steps["Sheet"].convert("L"))
     corners = sheet[[0, 0, -1, -1], [0, -1, 0, -1]]
     assert corners.min() > 120  # paper, not desk
-    assert "Sheet" not in dict(prepare(sheets.photograph("plain paper", STROKES[7], 1)).steps)
+    for kind in ("plain paper", "ruled", "squared"):  # what lies between two lines is no sheet either
+        assert "Sheet" not in dict(prepare(sheets.photograph(kind, STROKES[7], 1)).steps)
 
 
 def test_ink_that_crosses_a_rule_stays_whole():
@@ -123,6 +124,20 @@ def test_ink_that_crosses_a_rule_stays_whole():
     for y in range(30, 400, 60):
         ImageDraw.Draw(ruled).line([(0, y), (400, y + 4)], fill=(120, 120, 130), width=2)
     assert (prepare(plain).pixels - prepare(ruled).pixels).abs().mean() < 0.01
+
+
+def test_a_fold_through_a_digit_is_no_ink():
+    pencil = 225 - 0.6 * (225 - np.asarray(written((3, 120, 120)), np.float32))
+    across = np.arange(400) - 190.0
+    fold = 1 - 0.12 * (across > 0) * np.exp(-np.abs(across) / 120) - 0.1 * np.exp(-np.abs(across) / 3)
+    assert (prepare(np.uint8(pencil)).pixels - prepare(np.uint8(pencil * fold)).pixels).abs().mean() < 0.03
+
+
+def test_a_finger_beside_a_digit_is_no_ink():
+    page = written((3, 120, 120))
+    held = page.copy()
+    ImageDraw.Draw(held).line([(400, 200), (255, 205)], fill=140, width=44)
+    assert (prepare(page).pixels - prepare(held).pixels).abs().mean() < 0.01
 
 
 def test_a_foot_on_a_dashed_rule_stays():
@@ -172,6 +187,43 @@ def test_several_digits_are_told_apart_and_each_can_be_read(guard):
     assert [guard.inspect(refusal.value.cut_out(i)).prediction for i in (0, 1)] == [2, 7]
     alone = prepare(page, box=refusal.value.boxes[1]).pixels
     assert (alone - prepare(written((7, 220, 130))).pixels).abs().mean() < 0.01
+
+
+def in_a_room(page: Image.Image) -> Image.Image:
+    """A page held up before many things."""
+    randomness = np.random.default_rng(0)
+    room = Image.new("RGB", (800, 600), (120, 125, 110))
+    for _ in range(15):
+        left, top = (randomness.uniform(0, side) for side in room.size)
+        colour = tuple(map(int, randomness.uniform(20, 180, 3)))
+        ImageDraw.Draw(room).rectangle([left, top, left + 200, top + 130], fill=colour)
+    room.paste(page, (210, 90))
+    return room
+
+
+def test_digits_held_up_in_a_room_are_read_and_told_apart(guard):
+    report = guard.inspect(jpeg(in_a_room(written((2, 120, 120)))))
+    assert report.prediction == 2 and report.reliable
+    with pytest.raises(SeveralObjects) as refusal:
+        prepare(in_a_room(written((2, 20, 120), (7, 220, 130))))
+    assert [guard.inspect(refusal.value.cut_out(i)).prediction for i in (0, 1)] == [2, 7]
+    chosen = prepare(in_a_room(written((2, 20, 120), (7, 220, 130))), box=refusal.value.boxes[1])
+    assert guard.inspect_prepared(chosen.pixels[None])[0].prediction == 7
+
+
+def test_what_lies_within_a_stroke_is_no_sheet():
+    page = np.full((400, 400), 225, np.float32) * np.linspace(1, 0.8, 400)[:, None]
+    drawn = Image.fromarray(np.uint8(page + np.random.default_rng(0).normal(0, 3, page.shape)))
+    pen = ImageDraw.Draw(drawn)
+    pen.rectangle([110, 90, 290, 310], outline=50, width=16)
+    pen.ellipse([188, 188, 212, 212], fill=50)
+    pixels = prepare(drawn).pixels[0]
+    assert pixels[13:16, 6:9].max() > 0.5 and pixels[13:16, 13:16].max() > 0.5  # the square, and the dot in it
+
+
+def test_a_box_without_ink_is_empty():
+    with pytest.raises(EmptyImage):
+        prepare(written((3, 120, 120)), box=(0, 0, 30, 30))
 
 
 def test_small_marks_beside_a_digit_do_not_count():
