@@ -41,7 +41,7 @@ def ink_on_ground(grey: np.ndarray, stepped: bool, page: np.ndarray) -> tuple[np
     return _bright_on_black(grey, surface, noise)
 
 
-def page(grey: np.ndarray) -> np.ndarray | None:
+def surrounding_page(grey: np.ndarray) -> np.ndarray | None:
     """The grey of an empty page (H, W) that goes on beyond the picture, greys in [0, 1]; None if it does not."""
     ground = _smooth_ground(grey)
     return None if ground is None or ground[2] < MOST else ground[0]

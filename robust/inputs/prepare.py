@@ -180,11 +180,12 @@ def _find_object(page: Image.Image, box: tuple[int, int, int, int] | None, strok
         try:
             found = _on_sheet(thing, None, held=True)
         except SeveralObjects as refusal:
-            several = several or (thing, refusal)
+            inside = not any(_touches((y, bottom, x, right), thing.shape) for x, y, right, bottom in refusal.boxes)
+            several = several or ((thing, refusal) if inside else None)
             continue
         except UnusableImage:  # print, say: not what was held up
             continue
-        if found and not _touches(found.box, found.ink.shape):  # but what holds it does
+        if found and not _touches(found.box, found.ink.shape):  # what does lies within strokes, or holds the sheet
             return found
     if several is None:
         return _on_page(page, box, strokes, small)
@@ -203,7 +204,7 @@ def _on_sheet(sheet: np.ndarray, box: tuple[int, int, int, int] | None, held: bo
     return replace(found, stages=[("Sheet", sheet), *found.stages]) if (found.ink > 0.5).mean() < FULL else None
 
 
-def _touches(box: Box, shape: tuple[int, int]) -> bool:
+def _touches(box: Box, shape: tuple[int, ...]) -> bool:
     """Whether a box reaches the edge of a picture."""
     top, bottom, left, right = box
     return min(top, left, shape[0] - bottom, shape[1] - right) < 2

@@ -6,7 +6,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from robust.inputs.light import page
+from robust.inputs.light import surrounding_page
 
 LOOKED_AT = 200  # px: a sheet's outline shows in a small picture as well
 SMALLEST = 100  # px: in smaller pictures nobody looks for a sheet
@@ -73,7 +73,7 @@ def cut_to_things(picture: np.ndarray) -> list[np.ndarray]:
         return []
     small, scale = _scaled(picture)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    ground, channels = page(grey), _channels(small)
+    ground, channels = surrounding_page(grey), _channels(small)
     found = _sheets(small, channels, _without_ink, whole=True)
     for size in PATTERNS:
         cleaned = partial(_without_pattern, size=size)
