@@ -8,7 +8,7 @@ TOLERANCE = 0.06  # a pixel this near the fitted ground belongs to it
 FRAME, PAGE = 0.15, 0.4
 SHARE = 0.25  # with less of the border explained than this, the picture has no ground
 EVEN = 0.95  # share of the border that a smooth ground explains in even light
-MOST = 0.8  # likewise, that a page explains which goes on beyond the picture
+BEYOND = 0.8  # likewise, that a page explains which goes on beyond the picture
 CLEAR = 0.2  # of the border: where more is inked, shadows are not explained
 SHADE = 0.33  # what lies in the shade keeps at least this share of its light; ink keeps less
 HUE = 0.1  # a shadow, that of the sun under a blue sky too, changes no colour's share of the light by more
@@ -16,7 +16,7 @@ FLAT = 0.9  # of the border's pixels are like the next one only where a program 
 ON_STEP = 0.1  # how far the ground steps up or down within 5 pixels at the edge of a shadow
 RESIDUE = 0.3  # of the ink: what is left of the edges of shadows is weaker
 BROAD = 0.1  # of the picture's shorter side: most pen strokes are thinner
-FAINT = 25  # of 255: what differs less from its ground does not tell whether ink is bright
+DISTINCT = 25  # of 255: what differs less from its ground does not tell whether ink is bright
 GLARE = 0.25  # of the squares of what is brighter than the page: glares have more in what is broad
 STROKES = 0.1  # of the squares of what is darker: strokes have less in what is broad
 FAINTEST = 0.1  # of a glare's squares: ink has more
@@ -44,7 +44,7 @@ def ink_on_ground(grey: np.ndarray, stepped: bool, page: np.ndarray) -> tuple[np
 def surrounding_page(grey: np.ndarray) -> np.ndarray | None:
     """The grey of an empty page (H, W) that goes on beyond the picture, greys in [0, 1]; None if it does not."""
     ground = _smooth_ground(grey)
-    return None if ground is None or ground[2] < MOST else ground[0]
+    return None if ground is None or ground[2] < BEYOND else ground[0]
 
 
 def has_glare(grey: np.ndarray) -> bool:
@@ -181,5 +181,5 @@ def _is_bright_ink(padded: np.ndarray, side: int) -> bool:
     kernel = np.ones((side // 4 | 1,) * 2, np.uint8)
     bright = cv2.min(cv2.subtract(small, median), cv2.morphologyEx(small, cv2.MORPH_TOPHAT, kernel))
     dark = cv2.min(cv2.subtract(median, small), cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, kernel))
-    energies = [np.square(np.where(part > FAINT, np.float32(part), 0)).sum() for part in (bright, dark)]
+    energies = [np.square(np.where(part > DISTINCT, np.float32(part), 0)).sum() for part in (bright, dark)]
     return energies[0] > energies[1]

@@ -157,14 +157,19 @@ def objects(found: list[Patch], labels: np.ndarray, held: bool) -> list[Patch]:
 
 def _without_fingers(found: list[Patch], labels: np.ndarray, width: float) -> list[Patch]:
     """Without what reaches into the picture and is thicker than `width` times the strokes of the pen."""
-    reaching = [patch for patch in found if patch.touches_edge(labels.shape)]
     most = max(patch.ink for patch in found)
-    inner = [patch for patch in found if patch not in reaching and patch.ink > INNER * most]
-    if not reaching or not inner:
+    reaching = [patch.touches_edge(labels.shape) for patch in found]
+    inner = [patch for patch, reaches in zip(found, reaching) if not reaches and patch.ink > INNER * most]
+    if not any(reaching) or not inner:
         return found
-    pen = thickness(np.isin(labels, max(inner, key=lambda patch: patch.ink).labels))
-    fingers = [patch for patch in reaching if thickness(np.isin(labels, patch.labels)) > width * pen]
-    return [patch for patch in found if patch not in fingers]
+    pen = width * _thickness(max(inner, key=lambda patch: patch.ink), labels)
+    return [patch for patch, reaches in zip(found, reaching) if not reaches or _thickness(patch, labels) <= pen]
+
+
+def _thickness(patch: Patch, labels: np.ndarray) -> float:
+    """Of one patch of `labels` (H, W), looked at with a pixel of what is around it."""
+    near = labels[max(0, patch.top - 1) : patch.bottom + 1, max(0, patch.left - 1) : patch.right + 1]
+    return thickness(np.isin(near, patch.labels))
 
 
 def alone(ink: np.ndarray, strong: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, Box]:

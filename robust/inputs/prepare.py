@@ -20,7 +20,7 @@ from robust.inputs.lines import without_lines
 from robust.inputs.objects import Box, EmptyImage, alone, is_cut_off, objects, patches, strongest, without_ghosts
 from robust.inputs.pen import redrawn
 from robust.inputs.placing import middle, place
-from robust.inputs.sheet import cut_to_sheet, cut_to_things
+from robust.inputs.sheet import cut_to_sheet, possible_sheets
 
 INK_SHARE = 20 / 28  # MNIST: the longest side of the ink, as a share of the frame
 EVERYWHERE = (0, 0, SIDE, SIDE)  # the box of any picture
@@ -171,17 +171,17 @@ def _find_object(page: Image.Image, box: tuple[int, int, int, int] | None, strok
     """The object on the sheet in a picture or, where there is none or no ink on it, in all of the picture."""
     if not strokes or small:
         return _on_page(page, box, strokes, small)
-    sheet = cut_to_sheet(np.asarray(page))
+    picture = np.asarray(page)
+    sheet = cut_to_sheet(picture)
     if sheet is not None:
-        found = _on_sheet(sheet, box, held=False)
-        return found or _on_page(page, box, strokes, small)
+        return _on_sheet(sheet, box, held=False) or _on_page(page, box, strokes, small)
     several = None
-    for thing in [] if _is_drawn(_grey(page)) else cut_to_things(np.asarray(page)):
+    for sheet in [] if _is_drawn(_grey(page)) else possible_sheets(picture):
         try:
-            found = _on_sheet(thing, None, held=True)
+            found = _on_sheet(sheet, None, held=True)
         except SeveralObjects as refusal:
-            inside = not any(_touches((y, bottom, x, right), thing.shape) for x, y, right, bottom in refusal.boxes)
-            several = several or ((thing, refusal) if inside else None)
+            inside = not any(_touches((y, bottom, x, right), sheet.shape) for x, y, right, bottom in refusal.boxes)
+            several = several or ((sheet, refusal) if inside else None)
             continue
         except UnusableImage:  # print, say: not what was held up
             continue
@@ -189,10 +189,10 @@ def _find_object(page: Image.Image, box: tuple[int, int, int, int] | None, strok
             return found
     if several is None:
         return _on_page(page, box, strokes, small)
-    thing, refusal = several
+    sheet, refusal = several
     if box is None:
         raise refusal
-    return _on_sheet(thing, box, held=True) or _on_page(page, box, strokes, small)
+    return _on_sheet(sheet, box, held=True) or _on_page(page, box, strokes, small)
 
 
 def _on_sheet(sheet: np.ndarray, box: tuple[int, int, int, int] | None, held: bool) -> _Found | None:

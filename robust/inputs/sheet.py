@@ -21,7 +21,7 @@ STEP = 18  # of 255: how far the ground beside each side of a sheet must differ 
 SHADE = 0.42  # what lies in a shadow keeps at least this share of its light
 HUE = 0.06  # a shadow changes no colour's share of the light by more
 PATTERNS = 0.04, 0.08  # of the picture: keys, print, and the squares of a tablecloth are smaller
-MOST_THINGS = 3  # that are looked at where no sheet is found
+MOST_SHEETS = 3  # that are looked at where no sheet is found
 TRIM = 0.012  # of the sheet, cut off each side: edges are soft and paper curls
 
 
@@ -65,29 +65,33 @@ def _inside_margin(picture: np.ndarray) -> np.ndarray | None:
     return picture[top + trim : bottom - trim, left + trim : right - trim]
 
 
-def cut_to_things(picture: np.ndarray) -> list[np.ndarray]:
+def possible_sheets(picture: np.ndarray) -> list[np.ndarray]:
     """What may be a sheet among other things, in somebody's hands or on a desk with a pattern, cut out and straightened as
     above: the bright quadrilaterals all of which show, the most likely first. For pictures in which `cut_to_sheet` finds
     none."""
     if min(picture.shape[:2]) < SMALLEST:
         return []
     small, scale = _scaled(picture)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    ground, channels = surrounding_page(grey), _channels(small)
+    shades = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    page = surrounding_page(shades.astype(np.float32) / 255)
+    if page is not None:
+        page = np.uint8(255 * np.clip(page, 0, 1))
+        if cv2.absdiff(_without_ink(shades), page).max() < STEP:
+            return []  # nothing but ink lies on it
+    channels = _channels(small)
     found = _sheets(small, channels, _without_ink, whole=True)
     for size in PATTERNS:
-        cleaned = partial(_without_pattern, size=size)
-        found += _sheets(cleaned(small), channels[:1], cleaned, whole=True)
+        found += _sheets(small, channels[:1], partial(_without_pattern, size=size), whole=True)
     found.sort(key=lambda rated: -rated[0])
     chosen: list[np.ndarray] = []
     for _, outline in found:
         middle = tuple(map(float, outline.mean(0)))
-        if ground is not None and _lies_on(outline, np.abs(grey - ground)):
+        if page is not None and _lies_on(outline, cv2.absdiff(shades, page)):
             continue
         if not any(cv2.pointPolygonTest(other, middle, False) > 0 for other in chosen):
             chosen.append(outline)
-    cut = [_straightened(picture, _four_corners(outline) / scale) for outline in chosen[:MOST_THINGS]]
-    return [thing for thing in cut if thing is not None]
+    cut = [_straightened(picture, _four_corners(outline) / scale) for outline in chosen[:MOST_SHEETS]]
+    return [sheet for sheet in cut if sheet is not None]
 
 
 def _corners(picture: np.ndarray) -> np.ndarray | None:
@@ -137,7 +141,7 @@ def _sheets(
 def _lies_on(outline: np.ndarray, difference: np.ndarray) -> bool:
     """Whether what lies in an outline differs as little from the page as that itself: the inside of a square, say."""
     inside = cv2.fillConvexPoly(np.zeros(difference.shape, np.uint8), np.rint(outline).astype(np.int32), 1)
-    return not inside.any() or np.median(difference[inside > 0]) < STEP / 255
+    return not inside.any() or np.median(difference[inside > 0]) < STEP
 
 
 def _whiteness(darkest: np.ndarray, brightest: np.ndarray) -> np.ndarray:
@@ -241,23 +245,29 @@ def _contrast(outline: np.ndarray, picture: np.ndarray, bare: np.ndarray, whole:
     seen = [side for side in sides if not _on_frame(*side, width, height)]
     if not seen:
         return 0
-    reach = 0.02 * max(width, height) + 2
-    middle = outline.mean(0)
-    steps, shaded = [], []
-    for start, end in seen:
-        along = start + np.linspace(0.15, 0.85, 15)[:, None] * (end - start)
-        normal = np.array([end[1] - start[1], start[0] - end[0]]) / max(np.hypot(*(end - start)), 1e-6)
-        outwards = normal * np.sign(normal @ ((start + end) / 2 - middle))
-        inner, outer = (_at(bare, along + sign * reach * outwards) for sign in (-1, 1))
-        steps.append(np.median(inner) - np.median(outer))
-        inner, outer = (np.median(_at(picture, along + sign * reach * outwards), 0) + 1 for sign in (-1, 1))
-        hue = np.abs(inner / inner.sum() - outer / outer.sum()).max()
-        shaded.append(outer.sum() > SHADE * inner.sum() and hue < HUE)
+    beside = [_beside(*side, outline.mean(0), 0.02 * max(width, height) + 2) for side in seen]
+    least = min(np.median(_at(bare, inner)) - np.median(_at(bare, outer)) for inner, outer in beside)
+    if least < STEP:
+        return 0
     # Where one side could be the edge of a shadow and others could not, the sheet goes on beyond it. The edge of a shadow
     # runs through the whole picture: one or two sides that could be its edge are no sheet.
-    if not whole and any(shaded) and (len(seen) < 3 or not all(shaded)):
-        return 0
-    return min(steps) if min(steps) >= STEP else 0
+    shaded = [] if whole else [_is_shaded(picture, inner, outer) for inner, outer in beside]
+    return 0 if any(shaded) and (len(seen) < 3 or not all(shaded)) else least
+
+
+def _beside(start: np.ndarray, end: np.ndarray, middle: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points (15, 2) along a side of a sheet with that middle: `reach` pixels within, and without."""
+    along = start + np.linspace(0.15, 0.85, 15)[:, None] * (end - start)
+    normal = np.array([end[1] - start[1], start[0] - end[0]]) / max(np.hypot(*(end - start)), 1e-6)
+    outwards = reach * normal * np.sign(normal @ ((start + end) / 2 - middle))
+    return along - outwards, along + outwards
+
+
+def _is_shaded(picture: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> bool:
+    """Whether what lies at the outer points could be what lies at the inner ones, in the shade."""
+    light, dark = (np.median(_at(picture, points), 0) + 1 for points in (inner, outer))
+    hue = np.abs(light / light.sum() - dark / dark.sum()).max()
+    return dark.sum() > SHADE * light.sum() and hue < HUE
 
 
 def _on_frame(start: np.ndarray, end: np.ndarray, width: int, height: int) -> bool:
