@@ -68,6 +68,16 @@ class _LastTransposedConvolution(nn.ConvTranspose2d):
         return folded + self.bias[:, None, None]
 
 
+class _SteadyLinear(nn.Linear):
+    """The same numbers as nn.Linear, however few rows there are: some CPUs round products of fewer than 16 rows otherwise."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        missing = 16 - len(rows)
+        if missing <= 0:
+            return super().forward(rows)
+        return super().forward(F.pad(rows, (0, 0, 0, missing)))[: len(rows)]
+
+
 class LeNet(nn.Module):
     """LeCun et al. (1998): two convolutions with max-pooling, two fully connected layers.
 
@@ -87,10 +97,10 @@ class LeNet(nn.Module):
             nn.ReLU(),
             nn.Flatten(),
             nn.Dropout(0.3),
-            nn.Linear(2 * width * pooled**2, 8 * width),
+            _SteadyLinear(2 * width * pooled**2, 8 * width),
             nn.ReLU(),
         )
-        self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(8 * width, classes))
+        self.head = nn.Sequential(nn.Dropout(0.5), _SteadyLinear(8 * width, classes))
 
     def penultimate(self, images: Tensor) -> Tensor:
         """Images to the features before the last layer, (N, 8 * width)."""
@@ -171,7 +181,7 @@ class Generator(nn.Module):
         super().__init__()
         self.size, self.latent = size, latent
         side = canvas_side(size) // 16
-        layers = [nn.Linear(latent, 8 * width * side**2), nn.ReLU(), nn.Unflatten(1, (8 * width, side, side))]
+        layers = [_SteadyLinear(latent, 8 * width * side**2), nn.ReLU(), nn.Unflatten(1, (8 * width, side, side))]
         for before, after in ((8 * width, 4 * width), (4 * width, 2 * width), (2 * width, width)):
             layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
         layers += [_LastTransposedConvolution(width, channels, 4, stride=2, padding=1), nn.Sigmoid()]
@@ -203,9 +213,9 @@ class Inverter(nn.Module):
         side = canvas_side(size) // 16
         self.layers = nn.Sequential(
             _strided_convolutions(channels, width, nn.ReLU()),
-            nn.Linear(8 * width * side**2, 16 * width),
+            _SteadyLinear(8 * width * side**2, 16 * width),
             nn.ReLU(),
-            nn.Linear(16 * width, latent),
+            _SteadyLinear(16 * width, latent),
         )
 
     def forward(self, images: Tensor) -> Tensor:
