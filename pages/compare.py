@@ -239,8 +239,8 @@ def show_method(measured: dict) -> None:
 {"- Near and far as in OpenOOD: near is what shares the strokes of digits." if of_digits else ""}
 - {classifier_name(first=True)} reads rightly: {", ".join(read)}.
 - Baselines are fitted to the training set alone. *Which way up* learns from its images mirrored and turned, the verifier
-  behind *Evidence* from its images spoilt in many ways, mirrored, joined and drawn over among them: there, neither is a
-  stranger to what it is tested on.
+  behind *Evidence* from its images spoilt in many ways, mirrored, joined and drawn over among them, the
+  orienter behind *Orientation* from both: there, none of them is a stranger to what it is tested on.
 - Milliseconds an image: alone, the median; in a batch; the nets included, {threads}. A combination
   takes what its parts take.
 - δz and likelihood regret score at most {measured["slow"]:,} images of the sets that the calibration has not scored.

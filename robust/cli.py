@@ -216,7 +216,10 @@ def serve(guard, classifier, rule, metrics, host, port, address, replicas):
 @click.option("--out", default=None, type=click.Path(path_type=Path), help="Folder to write [weights/DATASET].")
 @click.option("--seed", default=0, show_default=True)
 @click.option(
-    "--stage", "stages", multiple=True, help="Only this stage (lenet, verifier, vae, wgan, inverter); repeatable."
+    "--stage",
+    "stages",
+    multiple=True,
+    help="Only this stage (lenet, verifier, orienter, vae, wgan, inverter); repeatable.",
 )
 def train(dataset, size, out, seed, stages):
     """Train every net from the raw data, then calibrate. Resumes where an interrupted run stopped.
@@ -237,7 +240,7 @@ def train(dataset, size, out, seed, stages):
     _, channels, side, _ = images.train[0].shape
     config = config_for(images.name, seed, channels, side, len(images.subject.classes))
     folder = out or WEIGHTS / images.name
-    training.train(images, folder, config, stages or training.STAGES)
+    training.train(images, folder, config, stages)
     if not stages:
         calibrate_world(folder, own)
         say_what_was_made(folder)

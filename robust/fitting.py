@@ -54,6 +54,7 @@ PROBES = 1000  # test images that the classifier is tried on before training
 REFERENCE = 2000  # test images with a δz: minutes; an FPR of 5 % is then good to ±0.5 %
 BLACK_BOX_REFERENCE = 500  # each some 1,600 classifications; an FPR of 5 % is then good to ±1 %
 COMPARED, BLACK_BOX_COMPARED = 200, 20  # images of each comparison set
+LEARN_CLASSES = {"verifier", "orienter"}  # nets that are trained with labels
 LARGEST_NET = 64  # pixels a side that the VAE, the GAN and the verifier are made for
 TWICE = 0.01  # share of the test images that may be training images, too, before that is an error
 RIGHT = 0.5  # share of labelled training images answered rightly below which something must be wrong
@@ -109,6 +110,7 @@ def fit(
         wgan_steps=steps,
         inverter_steps=steps,
         verifier_steps=steps,
+        orienter_steps=steps,
     )
     test = _without_training_images(_test_images(test_data, config), train)
     tried = test[_draw(len(test), PROBES)]
@@ -285,9 +287,13 @@ def _build(
             stacklevel=4,
         )
     named = [metric for metric in asked if isinstance(metric, str)]
-    nets = _nets([registry.metric_class(name) for name in named + joined * (Surprise.name in named)], config)
-    if "verifier" in nets and labels is None:
-        raise ValueError("Evidence learns from labels: give Guard.fit(labels=...) those of the training images.")
+    needed = [registry.metric_class(name) for name in named + joined * (Surprise.name in named)]
+    nets = _nets(needed, config)
+    supervised = [metric.title for metric in needed if LEARN_CLASSES.intersection(metric.nets)]
+    if supervised and labels is None:
+        raise ValueError(
+            f"{supervised[0]} learns from labels: give Guard.fit(labels=...) those of the training images."
+        )
     parts = Parts(classifier, nets)
     options = {Surprise.name: {"of": joined}}
     made = [registry.build(m, parts, **options.get(m, {})) if isinstance(m, str) else m for m in asked]
@@ -510,6 +516,8 @@ def _train(
         training.train_vae(images, config, folder)
     if "verifier" in nets:
         training.train_verifier(images, labels, config, folder)
+    if "orienter" in nets:
+        training.train_orienter(images, labels, config, folder)
     if "generator" in nets:
         training.train_wgan(images, config, folder)
     if "inverter" in nets:

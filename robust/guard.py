@@ -122,8 +122,8 @@ class Guard:
             or colour, square, at least 28 pixels a side. At least 128 to train on, 100 to test on, and none in both.
         metrics: by name, or metrics of your own (`Metric`), or detectors of pytorch-ood (`PytorchOOD`). By default Surprise,
             which joins what takes seconds to fit: energy (or confidence), KNN, early and late layers, and exposure; and
-            evidence, which trains a net for minutes, where there are `labels`. "vae_loss", "excess_loss" and "delta_z" train
-            nets, too, on images of at most 64 pixels.
+            evidence, which trains a net for minutes, where there are `labels`. "orientation" (with `labels`), "vae_loss",
+            "excess_loss" and "delta_z" train nets, too, on images of at most 64 pixels.
             δz follows the classifier's gradients where there are some, and otherwise asks it about some 1,600 generated
             images for every image it scores.
         fpr, confidence: at most this share of good images is refused, with this confidence, where `thresholds` says nothing

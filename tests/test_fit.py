@@ -155,6 +155,7 @@ def test_classifiers_that_do_not_fit(untrained, name):
         ({"metrics": ("vae_loss", "delta_x")}, "no metric named delta_x; there are .*vae_loss"),
         ({"metrics": ()}, "metrics is empty: name one"),
         ({"metrics": ["evidence"]}, "Evidence learns from labels"),
+        ({"metrics": ["orientation"]}, "Orientation learns from labels"),
         ({"labels": [0.5] * 200}, "labels must be 200 whole numbers"),
         ({"steps": 0}, "at least 1"),
         ({"fpr": 5}, "An FPR is a share from 0 to below 1"),

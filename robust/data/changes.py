@@ -70,6 +70,9 @@ def _centres(images: Tensor) -> Tensor:
     return torch.stack([ink.sum(2) @ middle, ink.sum(1) @ middle], 1) / ink.sum((1, 2))[:, None]
 
 
+WAYS_UP = (torch.clone, upside_down, mirrored, half_turned)  # as it is, first
+
+
 def stroke_added(images: Tensor) -> Tensor:
     """One straight stroke too many, 10 to 20 pixels long, across the middle."""
     return torch.maximum(images, _straight_strokes(images, 10, 20, 1.3))

@@ -9,6 +9,7 @@ from robust.metrics.excess_loss import ExcessLoss
 from robust.metrics.exposure import Exposure
 from robust.metrics.knn import KNN
 from robust.metrics.layers import EarlyLayers, LateLayers
+from robust.metrics.orientation import Orientation
 from robust.metrics.surprise import Surprise, tail_probability
 from robust.metrics.vae_loss import VAELoss
 
@@ -23,6 +24,7 @@ __all__ = [
     "Exposure",
     "LateLayers",
     "Metric",
+    "Orientation",
     "Parts",
     "Surprise",
     "VAELoss",

@@ -26,6 +26,8 @@ class Config:
     inverter_agreement: float = 20.0
     verifier_width: int = 24
     verifier_steps: int = 8_000
+    orienter_width: int = 16
+    orienter_steps: int = 8_000
 
     @property
     def shape(self) -> dict:

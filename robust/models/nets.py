@@ -1,4 +1,4 @@
-"""The nets of the published demo: LeNet, VAE, and WGAN with its inverter; and the verifier beside them.
+"""The nets of the published demo: LeNet, VAE, and WGAN with its inverter; and the verifier and the orienter beside them.
 
 Every net takes and gives images as float tensors of shape (N, channels, size, size) with values in
 [0, 1], ink bright on black. The convolutional nets work on a canvas whose side is the next multiple
@@ -9,6 +9,8 @@ caller needs to know.
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from robust.data.changes import WAYS_UP
 
 
 def canvas_side(size: int) -> int:
@@ -129,6 +131,17 @@ class Verifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))
+
+
+class Orienter(Verifier):
+    """The verifier's layers for one question with many answers: which class is it, which way up, or is it none of them?
+
+    Images (N, channels, size, size) to logits (N, classes * len(WAYS_UP) + 1), one softmax over all: the
+    first class in each of the WAYS_UP, the second, ..., and none of them at last.
+    """
+
+    def __init__(self, channels: int = 1, size: int = 28, classes: int = 10, width: int = 16):
+        super().__init__(channels, size, classes * len(WAYS_UP) + 1, width)
 
 
 class VAE(nn.Module):

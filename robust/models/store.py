@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from robust.data.subjects import Subject
 from robust.models.config import Config
-from robust.models.nets import VAE, Critic, Generator, Inverter, LeNet, Verifier
+from robust.models.nets import VAE, Critic, Generator, Inverter, LeNet, Orienter, Verifier
 from robust.models.weights import WEIGHTS
 
 DEFAULT_WORLD = WEIGHTS / "mnist"
@@ -37,18 +37,6 @@ FORMAT = 4  # of the manifest; up to 3, evidence was another number; 1 and 2 had
 OWN = "test"  # the reference set of a guard that Guard.fit made
 MEASURED = ("data_sha256", "training_seconds", "figures")  # what a manifest may say beside what makes the guard
 CENTRED, AS_GIVEN = "centred", "as given"  # how a guard reads a picture
-WORLD = {  # what a world's manifest says of its guard
-    "reader": CENTRED,
-    "classifier": {"net": "lenet"},
-    "metrics": [
-        {"kind": "delta_z", "options": {}},
-        {"kind": "vae_loss", "options": {}},
-        # Evidence alone learned to say no: it weighs as much as the others together.
-        {"kind": "surprise", "options": {"of": ["excess_loss", "evidence", "energy"], "weights": {"evidence": 2.0}}},
-    ],
-    "thresholds": {name: {"fpr": 0.05} for name in ("delta_z", "vae_loss", "surprise")},
-    "rule": "surprise",
-}
 
 
 class DamagedWorld(RuntimeError):
@@ -150,6 +138,23 @@ def _as_lists(subject: dict) -> dict:
     return subject | {"classes": list(subject["classes"])}
 
 
+def world(config: Config) -> dict:
+    """What a world's manifest says of its guard."""
+    # Evidence alone learned to say no: it weighs as much as the others together.
+    surprise = {"of": ["excess_loss", "evidence", "energy"], "weights": {"evidence": 2.0}}
+    if config.augment:  # made for digits, which are none in a mirror
+        surprise["of"].append("orientation")
+        surprise["weights"]["orientation"] = 0.75
+    kinds = {"delta_z": {}, "vae_loss": {}, "surprise": surprise}
+    return {
+        "reader": CENTRED,
+        "classifier": {"net": "lenet"},
+        "metrics": [{"kind": kind, "options": options} for kind, options in kinds.items()],
+        "thresholds": {kind: {"fpr": 0.05} for kind in kinds},
+        "rule": "surprise",
+    }
+
+
 # --- Files ---------------------------------------------------------------------------------------------------------
 
 
@@ -169,6 +174,7 @@ def build_net(name: str, config: Config) -> nn.Module:
     makers = {
         "lenet": lambda: LeNet(**config.shape, classes=config.classes, width=config.lenet_width),
         "verifier": lambda: Verifier(**config.shape, classes=config.classes, width=config.verifier_width),
+        "orienter": lambda: Orienter(**config.shape, classes=config.classes, width=config.orienter_width),
         "vae": lambda: VAE(**config.shape, latent=config.vae_latent),
         "generator": lambda: Generator(**config.shape, latent=config.latent, width=config.wgan_width),
         "critic": lambda: Critic(**config.shape, width=config.wgan_width),

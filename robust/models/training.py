@@ -1,4 +1,4 @@
-"""Training of the nets of a world, one stage each: lenet, verifier, vae, wgan (two nets), inverter.
+"""Training of the nets of a world, one stage each: lenet, verifier, orienter, vae, wgan (two nets), inverter.
 
 Every step draws its batch and its noise from a generator seeded with (seed, step), so a run that was
 interrupted and resumed ends with the same weights as one that was not.
@@ -9,7 +9,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
@@ -24,12 +24,13 @@ from tqdm import tqdm
 
 from robust.data import datasets
 from robust.data.augment import as_others_draw, augment, fit_to_frame, harden
+from robust.data.changes import WAYS_UP
 from robust.data.datasets import Dataset, UnusableDataset, to_float
 from robust.data.outliers import spoilt_digits, spoilt_images
 from robust.models.config import Config
-from robust.models.store import TRAINING_IMAGES, WORLD, build_net, read_manifest, save_net, write_manifest
+from robust.models.store import TRAINING_IMAGES, build_net, read_manifest, save_net, world, write_manifest
 
-STAGES = ("lenet", "verifier", "vae", "wgan", "inverter")
+STAGES = ("lenet", "verifier", "orienter", "vae", "wgan", "inverter")
 CHECKPOINT_SECONDS = 30
 
 
@@ -215,6 +216,39 @@ def train_verifier(images: Tensor, labels: Tensor, config: Config, folder: Path,
     save_net(net, folder / "verifier.safetensors")
 
 
+def train_orienter(images: Tensor, labels: Tensor, config: Config, folder: Path, batch: int = 32) -> None:
+    """Cross-entropy over every class in every way up, and none of them: pseudo-outliers, as they are and turned, too."""
+    torch.manual_seed(config.seed)
+    net = build_net("orienter", config).to(device(), memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=config.orienter_steps)
+    ways = len(WAYS_UP)
+
+    def step(i: int) -> dict:
+        randomness = step_generator(config.seed, i)
+        indices = batch_indices(len(images), batch, config.seed, i)
+        good, classes = to_float(images[indices]), labels[indices]
+        if config.augment:
+            good, outliers = hard_digits(good, classes, randomness)
+        else:
+            outliers = spoilt_images(good, classes, randomness)
+        turn = WAYS_UP[int(torch.randint(1, ways, (1,), generator=randomness))]
+        inputs = torch.cat([*(turned(good) for turned in WAYS_UP), outliers, turn(outliers)])
+        target = torch.cat(
+            [*(ways * classes + way for way in range(ways)), torch.full((2 * batch,), ways * config.classes)]
+        )
+        loss = F.cross_entropy(net(inputs.to(device())), target.to(device()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        return {"loss": loss.detach()}
+
+    state = {"net": net, "optimizer": optimizer, "schedule": schedule}
+    run("orienter", config.orienter_steps, state, step, config, folder)
+    save_net(net, folder / "orienter.safetensors")
+
+
 def train_vae(images: Tensor, config: Config, folder: Path) -> None:
     """Adam on reconstruction + KL with a sampled latent; the learning rate falls to zero."""
     torch.manual_seed(config.seed)
@@ -348,8 +382,14 @@ def train_inverter(
     save_net(inverter, folder / "inverter.safetensors")
 
 
-def train(dataset: str | Dataset, folder: Path, config: Config, stages: tuple[str, ...] = STAGES) -> None:
-    """Train the stages in order into `folder` and record them in its manifest; finished stages are kept.
+def stages_of(config: Config) -> list[str]:
+    """The stages of a world: what is not made for digits needs no orienter, for a shirt in a mirror is a shirt."""
+    return [stage for stage in STAGES if config.augment or stage != "orienter"]
+
+
+def train(dataset: str | Dataset, folder: Path, config: Config, stages: Sequence[str] = ()) -> None:
+    """Train the stages, all of the world's unless some are named, in order into `folder` and record them in its manifest;
+    finished stages are kept.
 
     `dataset` is the name of a known data set, or the user's own. Raises UnusableDataset when the folder holds a world
     of other images: its unfinished stages must not go on with these.
@@ -361,18 +401,19 @@ def train(dataset: str | Dataset, folder: Path, config: Config, stages: tuple[st
     if (folder / "manifest.json").exists() and read_manifest(folder)["data_sha256"] != checksums:
         raise UnusableDataset(f"{folder} holds a world of other images: remove it, or write elsewhere with --out.")
     about = {"dataset": dataset.name, "subject": asdict(dataset.subject), "config": asdict(config)}
-    write_manifest(folder, WORLD | about | {"data_sha256": checksums})
+    write_manifest(folder, world(config) | about | {"data_sha256": checksums})
     trainers = {
         "lenet": lambda: train_lenet(images, labels, config, folder),
         "verifier": lambda: train_verifier(images, labels, config, folder),
+        "orienter": lambda: train_orienter(images, labels, config, folder),
         "vae": lambda: train_vae(images, config, folder),
         "wgan": lambda: train_wgan(images, config, folder),
         "inverter": lambda: train_inverter(images, config, folder, classifier=trained_lenet(config, folder)),
     }
-    for stage in stages:
+    for stage in stages or stages_of(config):
         trainers[stage]()
         write_manifest(folder, {"training_seconds": training_seconds(folder)})
-    if set(training_seconds(folder)) == set(STAGES):
+    if set(training_seconds(folder)) == set(stages_of(config)):
         write_training_images(folder, images, labels)
         write_manifest(folder, {})
 

@@ -1,4 +1,4 @@
-"""The third metric: evidence and energy, and what joins them with the VAE loss at one false positive rate."""
+"""The third metric: evidence, orientation and energy, and what joins them with the VAE loss at one false positive rate."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,11 @@ from torch import nn
 
 from robust import Guard
 from robust.data.augment import as_others_draw, fit_to_frame
+from robust.data.changes import WAYS_UP
 from robust.data.examples import samples
 from robust.data.outliers import scribbles, spoilt_digits, spoilt_images
 from robust.decision.thresholds import refused
-from robust.metrics import Evidence, ExcessLoss, Surprise, VAELoss, tail_probability
+from robust.metrics import Evidence, ExcessLoss, Orientation, Surprise, VAELoss, tail_probability
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +55,16 @@ def test_surprise_adds_up_what_its_parts_say(guard):
     predictions = guard.probabilities(images).argmax(1)
     metric = guard.metrics["surprise"]
     tails = metric.tail_probabilities(metric.part_scores(images, predictions))
-    assert set(tails) == {"excess_loss", "evidence", "energy"}
-    weighted = -sum((2 if name == "evidence" else 1) * np.log(p) for name, p in tails.items())
+    assert set(tails) == {"excess_loss", "evidence", "energy", "orientation"}
+    weights = {"evidence": 2, "orientation": 0.75}
+    weighted = -sum(weights.get(name, 1) * np.log(p) for name, p in tails.items())
     assert metric.scores(images, predictions) == pytest.approx(weighted)
 
 
 def test_weights_are_kept_and_must_make_sense(guard):
     assert guard.metrics["surprise"].options() == {
-        "of": ["excess_loss", "evidence", "energy"],
-        "weights": {"evidence": 2.0},
+        "of": ["excess_loss", "evidence", "energy", "orientation"],
+        "weights": {"evidence": 2.0, "orientation": 0.75},
     }
     for weights in ({"evidence": -1.0}, {"evidence": float("nan")}, {"evidence": "2"}, {"knn": 1.0}):
         with pytest.raises(ValueError, match="weights"):
@@ -101,6 +103,24 @@ def test_evidence_for_another_class_speaks_against_this_one():
     p = torch.sigmoid(torch.tensor(5.0)).item() ** 3  # yes, no and no
     assert sure == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
     assert sure > torn > none
+
+
+def test_orientation_speaks_for_the_claimed_class_the_right_way_up_alone():
+    answers = torch.full((3, 2 * len(WAYS_UP) + 1), -5.0)
+    answers[0, 0] = answers[1, 3] = answers[2, -1] = 5.0  # the first class as it is, half turned, and no class at all
+    upright, turned, none = Orientation(nn.Flatten()).scores(answers[:, :, None], torch.zeros(3, dtype=torch.int64))
+    assert upright == pytest.approx(10 - np.log(8), abs=1e-4)
+    assert turned == pytest.approx(-10, abs=1e-2) and none == turned
+
+
+@pytest.mark.parametrize("way", WAYS_UP[1:])
+def test_digits_the_wrong_way_up_are_not_taken_for_others(guard, way):
+    """A 0, 1 or 8 stays one; twos and fives, and sixes and nines, become each other."""
+    images, labels = digits(), samples()["mnist_labels"]
+    lost = torch.isin(labels, torch.tensor([4, 7]))
+    table = guard.score_table(way(images)[lost])
+    assert table["reliable"].mean() < 0.2
+    assert guard.score_table(images[lost])["reliable"].mean() > 0.85
 
 
 def test_excess_loss_forgives_greys_and_nothing_else(world):

@@ -1,4 +1,4 @@
-"""Training on a handful of digits: the four stages, and what resuming must not change."""
+"""Training on a handful of digits: the stages, and what resuming must not change."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from robust.models import training
 from robust.models.config import Config
 from robust.models.store import read_contents, read_manifest
 
-SHORT = Config(lenet_steps=6, verifier_steps=10, vae_steps=6, wgan_steps=4, inverter_steps=6)
+SHORT = Config(lenet_steps=6, verifier_steps=10, orienter_steps=10, vae_steps=6, wgan_steps=4, inverter_steps=6)
 
 
 @pytest.fixture
@@ -29,6 +29,10 @@ def test_one_call_trains_a_world_that_loads(few_digits, tmp_path):
     assert set(manifest["training_seconds"]) == set(training.STAGES)
     images = world.nets["generator"](world.nets["inverter"](datasets.to_float(samples()["mnist_images"][:5])))
     assert images.shape == (5, 1, 28, 28)
+
+
+def test_only_digits_get_a_net_that_knows_which_way_up():
+    assert "orienter" not in training.stages_of(replace(SHORT, augment=False))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from browser import idle
 from playwright.sync_api import Page, expect
 
 from robust import Guard
-from robust.data.examples import EXAMPLES
+from robust.data.examples import EXAMPLES, samples
 from robust.data.examples.drawings import DRAWINGS
 
 
@@ -61,7 +61,8 @@ def test_the_story_is_told_by_keys_alone(talk):
     expect(sentence(talk)).to_contain_text("Take it home")
     talk.keyboard.press("PageUp")
     expect(sentence(talk)).to_contain_text("The price")
-    expect(talk.locator(".row figure")).to_have_count(9)
+    digits = Guard.load().score_table(samples()["mnist_images"].float() / 255)
+    expect(talk.locator(".row figure")).to_have_count(min(10, int((~digits["reliable"]).sum())))
     talk.keyboard.press("Home")
     expect(talk.locator(".place")).to_have_text("1 / 10")
     talk.keyboard.press("Escape")

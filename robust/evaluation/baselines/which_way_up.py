@@ -5,13 +5,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from robust.data.changes import half_turned, mirrored, upside_down
+from robust.data.changes import WAYS_UP
 from robust.evaluation.baselines.training import train
 from robust.metrics import Metric
 from robust.models.nets import Verifier
 
 EPOCHS = 2
-WAYS = (torch.clone, upside_down, mirrored, half_turned)  # as it is, first
 
 
 class WhichWayUp(Metric):
@@ -30,12 +29,12 @@ class WhichWayUp(Metric):
         """`training` (N, channels, size, size) in [0, 1]."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            self.net = Verifier(training.shape[1], training.shape[2], classes=len(WAYS), width=8)
+            self.net = Verifier(training.shape[1], training.shape[2], classes=len(WAYS_UP), width=8)
         train(self.net, self._loss, training, EPOCHS, self.title)
 
     def _loss(self, images: Tensor) -> Tensor:
-        ways = torch.arange(len(WAYS)).repeat_interleave(len(images))
-        return F.cross_entropy(self.net(torch.cat([turn(images) for turn in WAYS])), ways)
+        ways = torch.arange(len(WAYS_UP)).repeat_interleave(len(images))
+        return F.cross_entropy(self.net(torch.cat([turn(images) for turn in WAYS_UP])), ways)
 
     @torch.inference_mode()
     def scores(self, images: Tensor, predictions: Tensor) -> np.ndarray:
