@@ -125,7 +125,7 @@ def surprise_card(found: Explanation, report: Report) -> tuple[str, list[str]]:
         "vae_loss": "look as bad to the VAE",
         "excess_loss": "look as bad to the VAE",
         "evidence": "to the verifier, a net that can say no",
-        "orientation": "look as turned to the orienter, a net that knows which way up",
+        "orientation": "look as turned to the orienter, a net that knows which way is up",
         "energy": f"make {classifier_name()} speak no louder",
         "confidence": f"make {classifier_name()} no surer",
         "knn": "lie as far from the training images, as the classifier sees them",
