@@ -140,9 +140,11 @@ def _as_lists(subject: dict) -> dict:
 
 def world(config: Config) -> dict:
     """What a world's manifest says of its guard."""
-    # Evidence alone learned to say no: it weighs as much as the others together.
+    # Evidence learned to say no, and weighs as much as the other two.
     surprise = {"of": ["excess_loss", "evidence", "energy"], "weights": {"evidence": 2.0}}
-    if config.augment:  # made for digits, which are none in a mirror
+    if (
+        config.augment
+    ):  # for digits alone: most are none in a mirror; with more weight, more letters are taken for digits
         surprise["of"].append("orientation")
         surprise["weights"]["orientation"] = 0.75
     kinds = {"delta_z": {}, "vae_loss": {}, "surprise": surprise}

@@ -186,44 +186,42 @@ def hard_digits(digits: Tensor, labels: Tensor, randomness: torch.Generator) -> 
     return as_others_draw(digits, labels, randomness, every=2), outliers
 
 
-def train_verifier(images: Tensor, labels: Tensor, config: Config, folder: Path, batch: int = 64) -> None:
+def train_verifier(images: Tensor, labels: Tensor, config: Config, folder: Path) -> None:
     """Binary cross-entropy per class: images say yes to their own class, pseudo-outliers to none."""
-    torch.manual_seed(config.seed)
-    net = build_net("verifier", config).to(device(), memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=config.verifier_steps)
 
-    def step(i: int) -> dict:
-        randomness = step_generator(config.seed, i)
-        indices = batch_indices(len(images), batch, config.seed, i)
-        good, classes = to_float(images[indices]), labels[indices]
-        if config.augment:
-            good, outliers = hard_digits(good, classes, randomness)
-        else:
-            outliers = spoilt_images(good, classes, randomness)
+    def loss(net: nn.Module, good: Tensor, classes: Tensor, outliers: Tensor, randomness: torch.Generator) -> Tensor:
         inputs = torch.cat([good, outliers]).to(device())
-        target = torch.zeros(2 * batch, config.classes)
-        target[torch.arange(batch), classes] = 1
-        loss = F.binary_cross_entropy_with_logits(net(inputs), target.to(device()), reduction="sum") / (2 * batch)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        return {"loss": loss.detach()}
+        target = torch.zeros(len(inputs), config.classes)
+        target[torch.arange(len(good)), classes] = 1
+        answers = net(inputs)
+        return F.binary_cross_entropy_with_logits(answers, target.to(device()), reduction="sum") / len(inputs)
 
-    state = {"net": net, "optimizer": optimizer, "schedule": schedule}
-    run("verifier", config.verifier_steps, state, step, config, folder)
-    save_net(net, folder / "verifier.safetensors")
+    _train_beside_outliers("verifier", config.verifier_steps, 64, loss, images, labels, config, folder)
 
 
-def train_orienter(images: Tensor, labels: Tensor, config: Config, folder: Path, batch: int = 32) -> None:
+def train_orienter(images: Tensor, labels: Tensor, config: Config, folder: Path) -> None:
     """Cross-entropy over every class in every way up, and none of them: pseudo-outliers, as they are and turned, too."""
-    torch.manual_seed(config.seed)
-    net = build_net("orienter", config).to(device(), memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=config.orienter_steps)
     ways = len(WAYS_UP)
 
+    def loss(net: nn.Module, good: Tensor, classes: Tensor, outliers: Tensor, randomness: torch.Generator) -> Tensor:
+        turn = WAYS_UP[int(torch.randint(1, ways, (1,), generator=randomness))]
+        inputs = torch.cat([*(way(good) for way in WAYS_UP), outliers, turn(outliers)])
+        none = torch.full((2 * len(outliers),), ways * config.classes)
+        target = torch.cat([*(ways * classes + way for way in range(ways)), none])
+        return F.cross_entropy(net(inputs.to(device())), target.to(device()))
+
+    _train_beside_outliers("orienter", config.orienter_steps, 32, loss, images, labels, config, folder)
+
+
+def _train_beside_outliers(
+    stage: str, steps: int, batch: int, loss_of: Callable, images: Tensor, labels: Tensor, config: Config, folder: Path
+) -> None:
+    """AdamW in one cycle on loss_of(net, images, classes, pseudo-outliers, randomness), as many of these as of those."""
+    torch.manual_seed(config.seed)
+    net = build_net(stage, config).to(device(), memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=steps)
+
     def step(i: int) -> dict:
         randomness = step_generator(config.seed, i)
         indices = batch_indices(len(images), batch, config.seed, i)
@@ -232,12 +230,7 @@ def train_orienter(images: Tensor, labels: Tensor, config: Config, folder: Path,
             good, outliers = hard_digits(good, classes, randomness)
         else:
             outliers = spoilt_images(good, classes, randomness)
-        turn = WAYS_UP[int(torch.randint(1, ways, (1,), generator=randomness))]
-        inputs = torch.cat([*(turned(good) for turned in WAYS_UP), outliers, turn(outliers)])
-        target = torch.cat(
-            [*(ways * classes + way for way in range(ways)), torch.full((2 * batch,), ways * config.classes)]
-        )
-        loss = F.cross_entropy(net(inputs.to(device())), target.to(device()))
+        loss = loss_of(net, good, classes, outliers, randomness)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -245,8 +238,8 @@ def train_orienter(images: Tensor, labels: Tensor, config: Config, folder: Path,
         return {"loss": loss.detach()}
 
     state = {"net": net, "optimizer": optimizer, "schedule": schedule}
-    run("orienter", config.orienter_steps, state, step, config, folder)
-    save_net(net, folder / "orienter.safetensors")
+    run(stage, steps, state, step, config, folder)
+    save_net(net, folder / f"{stage}.safetensors")
 
 
 def train_vae(images: Tensor, config: Config, folder: Path) -> None:
@@ -383,7 +376,7 @@ def train_inverter(
 
 
 def stages_of(config: Config) -> list[str]:
-    """The stages of a world: what is not made for digits needs no orienter, for a shirt in a mirror is a shirt."""
+    """The stages of a world. Digits alone need the orienter: a shirt in a mirror is a shirt."""
     return [stage for stage in STAGES if config.augment or stage != "orienter"]
 
 

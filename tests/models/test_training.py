@@ -36,7 +36,12 @@ def test_only_digits_get_a_net_that_knows_which_way_up():
 
 
 @pytest.mark.parametrize(
-    ("stage", "net", "part"), [("lenet", "lenet", "as_others_draw"), ("wgan", "generator", "gradient_penalty")]
+    ("stage", "net", "part"),
+    [
+        ("lenet", "lenet", "as_others_draw"),
+        ("orienter", "orienter", "hard_digits"),
+        ("wgan", "generator", "gradient_penalty"),
+    ],
 )
 def test_an_interrupted_run_ends_with_the_same_weights(few_digits, tmp_path, monkeypatch, stage, net, part):
     training.train("mnist", tmp_path / "whole", SHORT, (stage,))
