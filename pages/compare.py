@@ -227,6 +227,8 @@ def show_method(measured: dict) -> None:
     errors = round((1 - wrong["read_right"]) * wrong["images"])
     left_out, threads = measured["left_out"], f"{measured['threads']} thread{'s' * (measured['threads'] != 1)}"
     of_digits = default_guard().contents.dataset == "mnist"
+    has_orienter = "orientation" in measured["metrics"]
+    orienter = ", the orienter behind *Orientation* from images turned and spoilt" if has_orienter else ""
     said = f"""
 - Thresholds refuse 5 % of {half:,} test images; every figure is taken on {other:,} others. FPR is the share of good
   images refused, TPR the share of nonsense refused.
@@ -239,8 +241,8 @@ def show_method(measured: dict) -> None:
 {"- Near and far as in OpenOOD: near is what shares the strokes of digits." if of_digits else ""}
 - {classifier_name(first=True)} reads rightly: {", ".join(read)}.
 - Baselines are fitted to the training set alone. *Which way up* learns from its images mirrored and turned, the verifier
-  behind *Evidence* from its images spoilt in many ways, mirrored, joined and drawn over among them, the
-  orienter behind *Orientation* from both: there, none of them is a stranger to what it is tested on.
+  behind *Evidence* from its images spoilt in many ways, mirrored, joined and drawn over among them{orienter}:
+  there, none of them is a stranger to what it is tested on.
 - Milliseconds an image: alone, the median; in a batch; the nets included, {threads}. A combination
   takes what its parts take.
 - δz and likelihood regret score at most {measured["slow"]:,} images of the sets that the calibration has not scored.

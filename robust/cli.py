@@ -233,6 +233,10 @@ def train(dataset, size, out, seed, stages):
     from robust.models import training
     from robust.models.config import config_for
 
+    if unknown := set(stages) - set(training.STAGES):
+        raise click.BadParameter(
+            f"there is no {', '.join(sorted(unknown))}; there are {', '.join(training.STAGES)}.", param_hint="--stage"
+        )
     own = None if dataset in DATASETS else read_image_folder(Path(dataset), size or 28)
     if size and not own:
         raise click.BadParameter(f"{dataset} has a size of its own.", param_hint="--size")

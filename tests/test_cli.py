@@ -91,6 +91,13 @@ def test_missing_weights_are_one_sentence_not_a_traceback(folder):
     assert "Traceback" not in result.stderr
 
 
+def test_an_unknown_stage_is_told_before_anything_is_trained(tmp_path):
+    result = CliRunner().invoke(main, ["train", "--stage", "lenett", "--out", str(tmp_path / "world")])
+    assert result.exit_code == 2
+    assert "there is no lenett; there are lenet, verifier" in result.output
+    assert not (tmp_path / "world").exists()
+
+
 def test_report_prints_ours_beside_the_published_figures():
     text = CliRunner().invoke(main, ["report"]).stdout
     markdown = CliRunner().invoke(main, ["report", "--markdown"]).stdout

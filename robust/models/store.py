@@ -142,11 +142,9 @@ def world(config: Config) -> dict:
     """What a world's manifest says of its guard."""
     # Evidence learned to say no, and weighs as much as the other two.
     surprise = {"of": ["excess_loss", "evidence", "energy"], "weights": {"evidence": 2.0}}
-    if (
-        config.augment
-    ):  # for digits alone: most are none in a mirror; with more weight, more letters are taken for digits
+    if config.augment:  # for digits alone: most are none in a mirror
         surprise["of"].append("orientation")
-        surprise["weights"]["orientation"] = 0.75
+        surprise["weights"]["orientation"] = 0.75  # with more, more letters are taken for digits
     kinds = {"delta_z": {}, "vae_loss": {}, "surprise": surprise}
     return {
         "reader": CENTRED,
